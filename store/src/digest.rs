@@ -1,0 +1,191 @@
+//! Digests: content addresses (blake3) and the foreign digests that travel beside them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::Digest as _;
+
+/// A blake3 digest of 32 bytes, written `b3:` and 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Blake3(pub [u8; 32]);
+
+impl Blake3 {
+    /// The digest of a byte string.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The 64 hex digits without a prefix.
+    pub fn hex(&self) -> String {
+        to_hex(&self.0)
+    }
+
+    /// Parses 64 hex digits without a prefix.
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        from_hex(hex.as_bytes()).and_then(|bytes| bytes.try_into().ok()).map(Self)
+    }
+}
+
+impl fmt::Display for Blake3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "b3:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Blake3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The algorithms a reference may name; `weak:` is MLflow's short digest, which acts as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// blake3, ours.
+    Blake3,
+    /// SHA-256, kept beside blake3 for whatever we hashed.
+    Sha256,
+    /// SHA-1 (Metaflow).
+    Sha1,
+    /// MD5 (DVC).
+    Md5,
+    /// A digest too short to identify content.
+    Weak,
+}
+
+impl Algorithm {
+    const ALL: [(Self, &'static str, usize); 4] =
+        [(Self::Blake3, "b3", 64), (Self::Sha256, "sha256", 64), (Self::Sha1, "sha1", 40), (Self::Md5, "md5", 32)];
+
+    /// The prefix before the colon.
+    pub fn prefix(self) -> &'static str {
+        Self::ALL.iter().find(|(a, ..)| *a == self).map_or("weak", |(_, p, _)| p)
+    }
+}
+
+/// A digest with its algorithm, in its canonical text `algorithm:lower-case-hex`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    text: Box<str>,
+}
+
+impl Digest {
+    /// The canonical text with its prefix.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The part after the colon.
+    pub fn value(&self) -> &str {
+        self.text.split_once(':').map_or("", |(_, v)| v)
+    }
+
+    /// The 32 bytes that index this digest: its own for blake3, a hash of the text for the others.
+    pub fn key(&self) -> [u8; 32] {
+        match self.algorithm {
+            Algorithm::Blake3 => Blake3::from_hex(self.value()).map_or([0; 32], |d| d.0),
+            _ => Blake3::of(self.text.as_bytes()).0,
+        }
+    }
+}
+
+impl From<Blake3> for Digest {
+    fn from(digest: Blake3) -> Self {
+        Self { algorithm: Algorithm::Blake3, text: digest.to_string().into() }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (prefix, value) = text
+            .split_once(':')
+            .ok_or_else(|| format!("`{}` is no digest; write b3:, sha256:, sha1:, md5: or weak: before the hex digits", brief(text)))?;
+        if prefix == "weak" && !value.is_empty() && value.len() <= 64 && value.bytes().all(|b| b.is_ascii_graphic()) {
+            return Ok(Self { algorithm: Algorithm::Weak, text: text.into() });
+        }
+        let Some((algorithm, _, length)) = Algorithm::ALL.iter().find(|(_, p, _)| *p == prefix) else {
+            return Err(format!("`{}` has an unknown digest prefix; valid are b3, sha256, sha1, md5, weak", brief(text)));
+        };
+        if value.len() != *length || !value.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(format!("`{}` needs exactly {length} hex digits after `{prefix}:`", brief(text)));
+        }
+        let text = if value.bytes().any(|b| b.is_ascii_uppercase()) { text.to_ascii_lowercase() } else { text.to_owned() };
+        Ok(Self { algorithm: *algorithm, text: text.into() })
+    }
+}
+
+/// Streams bytes into blake3 and sha256 at once.
+#[derive(Default)]
+pub struct Hasher {
+    blake3: Box<blake3::Hasher>,
+    sha256: sha2::Sha256,
+    size: u64,
+}
+
+impl Hasher {
+    /// Takes more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.blake3.update(bytes);
+        self.sha256.update(bytes);
+        self.size += bytes.len() as u64;
+    }
+
+    /// The blake3 digest, the sha256 digest in hex, and the number of bytes.
+    pub fn finish(self) -> (Blake3, String, u64) {
+        (Blake3(*self.blake3.finalize().as_bytes()), to_hex(&self.sha256.finalize()), self.size)
+    }
+}
+
+/// Lower-case hex of bytes.
+pub fn to_hex(bytes: &[u8]) -> String {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(HEX[usize::from(byte >> 4)] as char);
+        text.push(HEX[usize::from(byte & 15)] as char);
+    }
+    text
+}
+
+/// Bytes of hex text; `None` when it is not hex.
+pub fn from_hex(hex: &[u8]) -> Option<Vec<u8>> {
+    let nibble = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
+    hex.len().is_multiple_of(2).then(|| hex.chunks(2).map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect())?
+}
+
+/// A text cut to a length that fits an error message.
+pub(crate) fn brief(text: &str) -> String {
+    if text.chars().count() <= 60 {
+        text.escape_debug().to_string()
+    } else {
+        let cut: String = text.chars().take(57).collect();
+        format!("{}...", cut.escape_debug())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_parse_and_print() {
+        let hex = "AB".repeat(32);
+        let digest: Digest = format!("b3:{hex}").parse().expect("a digest");
+        assert_eq!(digest.as_str(), format!("b3:{}", hex.to_lowercase()));
+        assert_eq!(digest.key(), [0xab; 32]);
+        for bad in ["", "b3:", "b3:12", "sha512:00", "b3:zz", "weak:"] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad}");
+        }
+        assert!("weak:1a2b3c4d".parse::<Digest>().is_ok());
+    }
+}
