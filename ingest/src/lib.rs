@@ -1,1 +1,4 @@
-//! ingest.
+//! The ways in: files of events, outside protocols, and the runner.
+
+pub mod openlineage;
+pub mod run;

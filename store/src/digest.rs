@@ -107,19 +107,23 @@ impl FromStr for Digest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (prefix, value) = text
-            .split_once(':')
-            .ok_or_else(|| format!("`{}` is no digest; write b3:, sha256:, sha1:, md5: or weak: before the hex digits", brief(text)))?;
+        let (prefix, value) = text.split_once(':').ok_or_else(|| {
+            format!("`{}` is no digest; write b3:, sha256:, sha1:, md5: or weak: before the hex digits", brief(text))
+        })?;
         if prefix == "weak" && !value.is_empty() && value.len() <= 64 && value.bytes().all(|b| b.is_ascii_graphic()) {
             return Ok(Self { algorithm: Algorithm::Weak, text: text.into() });
         }
         let Some((algorithm, _, length)) = Algorithm::ALL.iter().find(|(_, p, _)| *p == prefix) else {
-            return Err(format!("`{}` has an unknown digest prefix; valid are b3, sha256, sha1, md5, weak", brief(text)));
+            return Err(format!(
+                "`{}` has an unknown digest prefix; valid are b3, sha256, sha1, md5, weak",
+                brief(text)
+            ));
         };
         if value.len() != *length || !value.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(format!("`{}` needs exactly {length} hex digits after `{prefix}:`", brief(text)));
         }
-        let text = if value.bytes().any(|b| b.is_ascii_uppercase()) { text.to_ascii_lowercase() } else { text.to_owned() };
+        let text =
+            if value.bytes().any(|b| b.is_ascii_uppercase()) { text.to_ascii_lowercase() } else { text.to_owned() };
         Ok(Self { algorithm: *algorithm, text: text.into() })
     }
 }
@@ -160,7 +164,9 @@ pub fn to_hex(bytes: &[u8]) -> String {
 /// Bytes of hex text; `None` when it is not hex.
 pub fn from_hex(hex: &[u8]) -> Option<Vec<u8>> {
     let nibble = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
-    hex.len().is_multiple_of(2).then(|| hex.chunks(2).map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect())?
+    hex.len()
+        .is_multiple_of(2)
+        .then(|| hex.chunks(2).map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect())?
 }
 
 /// A text cut to a length that fits an error message.

@@ -57,6 +57,12 @@ pub enum StoreError {
     /// An earlier write failed, so nothing more is acknowledged until the store is opened again.
     #[error("an earlier write failed; nothing more is acknowledged until the store is opened again")]
     Poisoned,
+    /// Another append of the same group failed, and this one with it.
+    #[error("{what}")]
+    Batch {
+        /// The error of the group.
+        what: String,
+    },
     /// The lock was not had in time.
     #[error("another process holds the lock {} for more than {waited_ms} ms", path.display())]
     Locked {

@@ -1,8 +1,16 @@
 //! The truth and what is folded from it: events, journal, sled, artifacts, versions, graph index.
 
+pub mod artifact;
 pub mod digest;
 mod error;
 pub mod event;
+mod event_store;
+pub mod graph;
+pub mod journal;
+mod layout;
+mod store;
 pub mod time;
 
 pub use error::{Result, StoreError};
+pub use layout::{FOLDER, Layout, STORE_FORMAT};
+pub use store::{Appended, Reader, Store, read_leaf};

@@ -61,7 +61,8 @@ impl FromStr for Time {
                 local.to_zoned(TimeZone::UTC).map_err(|_| refuse())?.timestamp()
             }
         };
-        Self::from_timestamp(timestamp).ok_or_else(|| format!("`{text}` is outside the years 1678 to 2261 that can be kept"))
+        Self::from_timestamp(timestamp)
+            .ok_or_else(|| format!("`{text}` is outside the years 1678 to 2261 that can be kept"))
     }
 }
 

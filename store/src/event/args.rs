@@ -40,9 +40,13 @@ fn rows(kind: Kind) -> &'static [Row] {
         Kind::Describe => {
             &[("owner", Text, false), ("purpose", Text, false), ("tier", Text, false), ("description", Text, false)]
         }
-        Kind::Approve => &[("step", Text, true), ("role", Text, false), ("expires", Instant, false), ("note", Text, false)],
+        Kind::Approve => {
+            &[("step", Text, true), ("role", Text, false), ("expires", Instant, false), ("note", Text, false)]
+        }
         Kind::Erase => &[("subject", Text, true), ("basis", Text, true), ("note", Text, false)],
-        Kind::Hold => &[("subject", Text, true), ("reason", Text, true), ("until", Instant, false), ("release", Bool, false)],
+        Kind::Hold => {
+            &[("subject", Text, true), ("reason", Text, true), ("until", Instant, false), ("release", Bool, false)]
+        }
         Kind::Access => &[
             ("subject", Text, true),
             ("role", Text, false),
@@ -71,7 +75,9 @@ impl Args {
             };
             check_value(*argument, value).map_err(|what| Refusal::at(format!("args.{key}"), what))?;
         }
-        if let Some((name, ..)) = rows.iter().find(|(name, _, required)| *required && !members.iter().any(|(k, _)| k == name)) {
+        if let Some((name, ..)) =
+            rows.iter().find(|(name, _, required)| *required && !members.iter().any(|(k, _)| k == name))
+        {
             return Err(Refusal::at(format!("args.{name}"), format!("is required in an event of kind `{kind}`")));
         }
         Ok(Self(json))
@@ -129,12 +135,13 @@ fn unknown(kind: Kind, rows: &[Row]) -> String {
 fn check_value(argument: ArgumentKind, value: &str) -> Result<(), String> {
     let good = match argument {
         Text => canonical::text_of(value).is_some_and(|t| !t.is_empty()),
-        Texts => {
-            serde_json::from_str::<Vec<String>>(value).is_ok_and(|list| !list.is_empty() && list.iter().all(|t| !t.is_empty()))
-        }
+        Texts => serde_json::from_str::<Vec<String>>(value)
+            .is_ok_and(|list| !list.is_empty() && list.iter().all(|t| !t.is_empty())),
         Bool => matches!(value, "true" | "false"),
         Number => value.parse::<u32>().is_ok(),
-        Instant => return canonical::text_of(value).ok_or("must be an RFC 3339 time".to_owned())?.parse::<Time>().map(|_| ()),
+        Instant => {
+            return canonical::text_of(value).ok_or("must be an RFC 3339 time".to_owned())?.parse::<Time>().map(|_| ());
+        }
     };
     let expected = match argument {
         Text => "a non-empty string",

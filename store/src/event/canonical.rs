@@ -123,7 +123,11 @@ impl Scan<'_> {
         }
     }
 
-    fn nested(&mut self, out: &mut String, body: fn(&mut Self, &mut String) -> Result<(), String>) -> Result<(), String> {
+    fn nested(
+        &mut self,
+        out: &mut String,
+        body: fn(&mut Self, &mut String) -> Result<(), String>,
+    ) -> Result<(), String> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return Err(format!("nested deeper than {DEPTH_MAX} levels"));
@@ -244,7 +248,10 @@ impl Scan<'_> {
 
     fn number(&mut self, out: &mut String) -> Result<(), String> {
         let rest = &self.text.as_bytes()[self.at..];
-        let length = rest.iter().position(|b| !matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).unwrap_or(rest.len());
+        let length = rest
+            .iter()
+            .position(|b| !matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
+            .unwrap_or(rest.len());
         let text = &self.text[self.at..self.at + length];
         self.at += length;
         write_number(text, out)
@@ -348,7 +355,9 @@ pub fn quote_non_finite(text: &str) -> Option<String> {
             b'"' => in_string = !in_string,
             _ if in_string => {}
             _ => {
-                if let Some(word) = ["NaN", "-Infinity", "Infinity"].iter().find(|w| bytes[at..].starts_with(w.as_bytes())) {
+                if let Some(word) =
+                    ["NaN", "-Infinity", "Infinity"].iter().find(|w| bytes[at..].starts_with(w.as_bytes()))
+                {
                     out.push_str(&text[copied..at]);
                     let _ = write!(out, "\"{word}\"");
                     at += word.len();
@@ -374,7 +383,10 @@ mod tests {
     fn values_have_one_spelling() {
         check(r#" { "b" : 1 , "a" : [ true , null , "x" ] } "#, r#"{"a":[true,null,"x"],"b":1}"#);
         check(r#""\u0041\/\n\u001f""#, "\"A/\\n\\u001f\"");
-        check("[1.0,-0,1e2,1E-7,0.000001,123456789012345680000,1e21,4.50]", "[1,0,100,1e-7,0.000001,123456789012345680000,1e+21,4.5]");
+        check(
+            "[1.0,-0,1e2,1E-7,0.000001,123456789012345680000,1e21,4.50]",
+            "[1,0,100,1e-7,0.000001,123456789012345680000,1e+21,4.5]",
+        );
         check("[9007199254740993,1e999]", "[9007199254740993,1e999]");
         check("{\"\u{20ac}\":1,\"\u{1f600}\":2,\"\u{fb33}\":3}", "{\"\u{20ac}\":1,\"\u{1f600}\":2,\"\u{fb33}\":3}");
     }
@@ -399,7 +411,10 @@ mod tests {
 
     #[test]
     fn non_finite_words_are_quoted_outside_strings() {
-        assert_eq!(quote_non_finite(r#"{"a":NaN,"b":-Infinity,"c":"NaN"}"#).as_deref(), Some(r#"{"a":"NaN","b":"-Infinity","c":"NaN"}"#));
+        assert_eq!(
+            quote_non_finite(r#"{"a":NaN,"b":-Infinity,"c":"NaN"}"#).as_deref(),
+            Some(r#"{"a":"NaN","b":"-Infinity","c":"NaN"}"#)
+        );
         assert_eq!(quote_non_finite(r#"{"c":"\"NaN"}"#), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The leaf: the canonical bytes of an event, which the log keeps and proofs hash.
 
-use super::canonical::{write_string, Json};
+use super::canonical::{Json, write_string};
 use super::{About, Event, Input, Output, Parent, Ref, Role, RunRef};
 use crate::time::Time;
 
@@ -153,6 +153,7 @@ fn digests(reference: &Ref, out: &mut Object) {
 
 fn naming(reference: &Ref, out: &mut Object) {
     out.option("kind", reference.kind.map(super::EntityKind::as_str).as_ref());
+    out.option("label", reference.label.as_ref());
     out.option("name", reference.name.as_ref());
     out.option("namespace", reference.namespace.as_ref());
 }

@@ -13,6 +13,7 @@ pub use canonical::Json;
 pub use leaf::Leaf;
 pub use outline::{Outlined, Payload, Prepared, prepare};
 pub use parse::Refusal;
+pub(crate) use parse::version_number;
 
 use crate::digest::Digest;
 use crate::time::Time;
@@ -201,6 +202,8 @@ pub struct Ref {
     pub name: Option<String>,
     /// `vN` or a label.
     pub version: Option<String>,
+    /// A label that must not be read as our number, from a receiver.
+    pub label: Option<String>,
     /// The main digest.
     pub digest: Option<Digest>,
     /// Further digests of the same bytes.
@@ -215,7 +218,7 @@ impl Ref {
 
     /// Whether it names neither a version nor a digest.
     pub fn is_bare(&self) -> bool {
-        self.version.is_none() && self.digest.is_none() && self.digests.is_empty()
+        self.version.is_none() && self.label.is_none() && self.digest.is_none() && self.digests.is_empty()
     }
 }
 

@@ -85,7 +85,8 @@ fn outline_listed(event: &mut Event, seal: &[String], salt: &[u8; 32], payloads:
             continue;
         }
         let members = json.members();
-        let moves = |key: &str, value: &str| value.len() > VALUE_BYTES_MAX || (section == "facets" && seal.iter().any(|s| s == key));
+        let moves =
+            |key: &str, value: &str| value.len() > VALUE_BYTES_MAX || (section == "facets" && is_listed(key, seal));
         if !members.iter().any(|(key, value)| moves(key, value)) {
             continue;
         }
@@ -96,6 +97,12 @@ fn outline_listed(event: &mut Event, seal: &[String], salt: &[u8; 32], payloads:
         *json = rebuild(&kept);
     }
     mark(event, &marks);
+}
+
+/// A receiver prefixes the names of facets (`job.sql`, `inputs[0].schema`); the list may name either form.
+fn is_listed(key: &str, seal: &[String]) -> bool {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    seal.iter().any(|s| s == key || s == last)
 }
 
 /// Moves the largest remaining value out; false when none is left that would help.
@@ -145,8 +152,10 @@ fn mark(event: &mut Event, marks: &[Outlined]) {
     if marks.is_empty() {
         return;
     }
-    let values: Vec<_> =
-        marks.iter().map(|m| (m.path.clone(), format!("{{\"digest\":\"{}\",\"size\":{}}}", m.digest, m.size))).collect();
+    let values: Vec<_> = marks
+        .iter()
+        .map(|m| (m.path.clone(), format!("{{\"digest\":\"{}\",\"size\":{}}}", m.digest, m.size)))
+        .collect();
     let mut members = event.outlined.members();
     members.extend(values.iter().map(|(path, value)| (path.clone(), value.as_str())));
     let outlined = rebuild(&members);
@@ -157,7 +166,9 @@ fn mark(event: &mut Event, marks: &[Outlined]) {
 fn spread(event: Event, id: &str, received: Option<Blake3>, payloads: Vec<Payload>) -> Result<Vec<Prepared>, Refusal> {
     let too_large = |event: &Event| {
         let bytes = Leaf::new(event, id).as_bytes().len();
-        Refusal::whole(format!("is {bytes} bytes long after large values were moved out; at most {LEAF_BYTES_MAX} are kept in one event"))
+        Refusal::whole(format!(
+            "is {bytes} bytes long after large values were moved out; at most {LEAF_BYTES_MAX} are kept in one event"
+        ))
     };
     if event.run.is_none() || event.outputs.iter().any(|o| o.from.is_some()) || event.state == super::State::Start {
         return Err(too_large(&event));
@@ -184,7 +195,11 @@ fn spread(event: Event, id: &str, received: Option<Blake3>, payloads: Vec<Payloa
         };
         let n_inputs = rest.inputs.iter().take_while(|i| take(reference_bytes(&i.reference, 0))).count();
         part.inputs = rest.inputs.drain(..n_inputs).collect();
-        let n_outputs = rest.outputs.iter().take_while(|o| take(reference_bytes(&o.reference, o.tags.iter().map(String::len).sum()))).count();
+        let n_outputs = rest
+            .outputs
+            .iter()
+            .take_while(|o| take(reference_bytes(&o.reference, o.tags.iter().map(String::len).sum())))
+            .count();
         part.outputs = rest.outputs.drain(..n_outputs).collect();
         if n_refs == rest.inputs.len() + rest.outputs.len() {
             return Err(too_large(&rest));
@@ -197,7 +212,13 @@ fn spread(event: Event, id: &str, received: Option<Blake3>, payloads: Vec<Payloa
         let part_id = format!("{id}#{}", i + 1);
         part.id = Some(part_id.clone());
         let digest = received.unwrap_or_else(|| Blake3::of(part_id.as_bytes()));
-        prepared.push(Prepared { leaf: Leaf::new(&part, &part_id), event: part, id: part_id, received: Some(digest), payloads: Vec::new() });
+        prepared.push(Prepared {
+            leaf: Leaf::new(&part, &part_id),
+            event: part,
+            id: part_id,
+            received: Some(digest),
+            payloads: Vec::new(),
+        });
     }
     prepared.push(Prepared { leaf: Leaf::new(&rest, id), event: rest, id: id.to_owned(), received, payloads });
     Ok(prepared)

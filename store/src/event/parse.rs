@@ -5,7 +5,10 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{About, Args, EntityKind, Event, Evidence, FORMAT_VERSION, Input, Json, Kind, NAME_BYTES_MAX, Outcome, Output, Parent, Ref};
+use super::{
+    About, Args, EntityKind, Event, Evidence, FORMAT_VERSION, Input, Json, Kind, NAME_BYTES_MAX, Outcome, Output,
+    Parent, Ref,
+};
 use super::{Role, RunRef, State, canonical};
 use crate::digest::{Algorithm, Digest, brief};
 use crate::time::Time;
@@ -114,6 +117,7 @@ struct RawRef {
     namespace: Option<String>,
     name: Option<String>,
     version: Option<String>,
+    label: Option<String>,
     digest: Option<String>,
     #[serde(default)]
     digests: Vec<String>,
@@ -144,9 +148,11 @@ impl Event {
             },
         };
         let raw = read(text)?;
-        for (field, given) in
-            [("recorded", raw.recorded.is_some()), ("evidence", raw.evidence.is_some()), ("principal", raw.principal.is_some())]
-        {
+        for (field, given) in [
+            ("recorded", raw.recorded.is_some()),
+            ("evidence", raw.evidence.is_some()),
+            ("principal", raw.principal.is_some()),
+        ] {
             if given {
                 return Err(Refusal::at(field, "is set by the store, not by an emitter"));
             }
@@ -174,7 +180,8 @@ impl Event {
             || !self.inputs.is_empty()
             || self.run.is_some()
             || !self.about.is_empty()
-            || self.environment.is_some();
+            || self.environment.is_some()
+            || (self.kind == Kind::Register && self.job.is_some());
         if !has_subject && !matches!(self.kind, Kind::SaveQuery | Kind::Erase | Kind::Hold | Kind::Access) {
             return Err(Refusal::whole("one of `outputs`, `inputs`, `run`, `about`, `environment` is required"));
         }
@@ -187,7 +194,11 @@ impl Event {
     fn check_kind(&self) -> Result<(), Refusal> {
         let things = self.about.iter().filter(|a| matches!(a, About::Thing(_))).count();
         let needs_things = |what: &str| {
-            if things == 0 { Err(Refusal::at("about", format!("must name {what} in an event of kind `{}`", self.kind))) } else { Ok(()) }
+            if things == 0 {
+                Err(Refusal::at("about", format!("must name {what} in an event of kind `{}`", self.kind)))
+            } else {
+                Ok(())
+            }
         };
         match self.kind {
             Kind::Deployment => {
@@ -197,21 +208,30 @@ impl Event {
                 }
             }
             Kind::Retirement if things == 0 && self.service.is_none() => {
-                return Err(Refusal::at("about", "a retirement names versions in `about`, or empties the slot of a `service`"));
+                return Err(Refusal::at(
+                    "about",
+                    "a retirement names versions in `about`, or empties the slot of a `service`",
+                ));
             }
             Kind::Tag | Kind::Untag | Kind::Describe => needs_things("what is described")?,
             Kind::Alias => {
                 needs_things("a version")?;
                 let alias = self.args.text("alias").unwrap_or_default();
                 if alias == "latest" || version_number(&alias).is_some() {
-                    return Err(Refusal::at("args.alias", format!("`{alias}` is not free: `latest` and `vN` have a fixed meaning")));
+                    return Err(Refusal::at(
+                        "args.alias",
+                        format!("`{alias}` is not free: `latest` and `vN` have a fixed meaning"),
+                    ));
                 }
             }
             Kind::Link if things != 2 || self.about.len() != 2 => {
                 return Err(Refusal::at("about", "a link names exactly two names, or two versions"));
             }
             Kind::Retract if self.about.is_empty() || things > 0 => {
-                return Err(Refusal::at("about", "a retract names events or runs, such as {\"event\":\"ID\"} or {\"run\":\"ID\"}"));
+                return Err(Refusal::at(
+                    "about",
+                    "a retract names events or runs, such as {\"event\":\"ID\"} or {\"run\":\"ID\"}",
+                ));
             }
             _ => {}
         }
@@ -220,7 +240,8 @@ impl Event {
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Refusal> {
-    std::str::from_utf8(bytes).map_err(|error| Refusal::whole(format!("is not UTF-8 from byte {} on", error.valid_up_to())))
+    std::str::from_utf8(bytes)
+        .map_err(|error| Refusal::whole(format!("is not UTF-8 from byte {} on", error.valid_up_to())))
 }
 
 fn read(text: &str) -> Result<RawEvent<'_>, Refusal> {
@@ -246,7 +267,13 @@ pub(crate) fn version_number(text: &str) -> Option<u32> {
     digits.parse().ok().filter(|n| *n > 0)
 }
 
-fn word<T: Copy>(field: &str, word: Option<String>, all: &[T], parse: impl Fn(&str) -> Option<T>, show: impl Fn(T) -> &'static str) -> Result<Option<T>, Refusal> {
+fn word<T: Copy>(
+    field: &str,
+    word: Option<String>,
+    all: &[T],
+    parse: impl Fn(&str) -> Option<T>,
+    show: impl Fn(T) -> &'static str,
+) -> Result<Option<T>, Refusal> {
     let Some(word) = word else { return Ok(None) };
     parse(&word).map(Some).ok_or_else(|| {
         let valid: Vec<_> = all.iter().map(|v| show(*v)).collect();
@@ -265,11 +292,15 @@ fn convert(raw: RawEvent<'_>, caller: &str) -> Result<Event, Refusal> {
         None => return Err(Refusal::at("v", "is missing; write \"v\":1")),
         Some(1) => {}
         Some(v) if v > u64::from(FORMAT_VERSION) => {
-            return Err(Refusal::at("v", format!("{v} is newer than this program knows ({FORMAT_VERSION}); use a newer release")));
+            return Err(Refusal::at(
+                "v",
+                format!("{v} is newer than this program knows ({FORMAT_VERSION}); use a newer release"),
+            ));
         }
         Some(v) => return Err(Refusal::at("v", format!("{v} is unknown; valid is 1"))),
     }
-    let kind = word("kind", raw.kind, Kind::ALL, Kind::from_word, Kind::as_str)?.ok_or_else(|| Refusal::at("kind", "is missing"))?;
+    let kind = word("kind", raw.kind, Kind::ALL, Kind::from_word, Kind::as_str)?
+        .ok_or_else(|| Refusal::at("kind", "is missing"))?;
     let time = raw.time.map(|t| t.parse::<Time>()).transpose().map_err(|what| Refusal::at("time", what))?;
     if raw.attempt == Some(0) {
         return Err(Refusal::at("attempt", "is counted from 1"));
@@ -309,14 +340,26 @@ fn convert(raw: RawEvent<'_>, caller: &str) -> Result<Event, Refusal> {
         code: object("code", raw.code)?,
         software: object("software", raw.software)?,
         facets: object("facets", raw.facets)?,
-        args: if args.is_empty() && !matches!(kind, Kind::Tag | Kind::Untag | Kind::Alias | Kind::Approve | Kind::Erase | Kind::Hold | Kind::Access | Kind::SaveQuery) {
+        args: if args.is_empty()
+            && !matches!(
+                kind,
+                Kind::Tag
+                    | Kind::Untag
+                    | Kind::Alias
+                    | Kind::Approve
+                    | Kind::Erase
+                    | Kind::Hold
+                    | Kind::Access
+                    | Kind::SaveQuery
+            ) {
             Args::default()
         } else {
             Args::check(kind, args)?
         },
         sealed: object("sealed", raw.sealed)?,
         outlined: object("outlined", raw.outlined)?,
-        evidence: word("evidence", raw.evidence, Evidence::ALL, Evidence::from_word, Evidence::as_str)?.unwrap_or(Evidence::Claimed),
+        evidence: word("evidence", raw.evidence, Evidence::ALL, Evidence::from_word, Evidence::as_str)?
+            .unwrap_or(Evidence::Claimed),
         principal: raw.principal,
     })
 }
@@ -354,6 +397,9 @@ fn reference(raw: RawRef) -> Result<Ref, Refusal> {
     if raw.name.is_none() && raw.digest.is_none() && raw.digests.is_empty() {
         return Err(Refusal::at("name", "a reference needs a `name` or a `digest`"));
     }
+    if raw.version.is_some() && raw.label.is_some() {
+        return Err(Refusal::at("label", "stands instead of `version`, not beside it"));
+    }
     let parse = |field: &str, text: String| text.parse::<Digest>().map_err(|what| Refusal::at(field, what));
     let digest = raw.digest.map(|d| parse("digest", d)).transpose()?;
     let digests = raw.digests.into_iter().map(|d| parse("digests", d)).collect::<Result<Vec<_>, _>>()?;
@@ -365,6 +411,7 @@ fn reference(raw: RawRef) -> Result<Ref, Refusal> {
         namespace: raw.namespace,
         name: raw.name,
         version: raw.version,
+        label: raw.label,
         digest,
         digests,
     })
@@ -424,7 +471,10 @@ fn check_metrics(metrics: &Json) -> Result<(), Refusal> {
         if !good {
             return Err(Refusal::at(
                 format!("metrics.{key}"),
-                format!("`{}` is no number; valid are finite numbers and the strings NaN, Infinity, -Infinity", brief(value)),
+                format!(
+                    "`{}` is no number; valid are finite numbers and the strings NaN, Infinity, -Infinity",
+                    brief(value)
+                ),
             ));
         }
     }
@@ -472,9 +522,12 @@ fn check_strings(event: &Event) -> Result<(), Refusal> {
 }
 
 fn check_reference(reference: &Ref) -> Result<(), Refusal> {
-    for (field, text) in
-        [("name", &reference.name), ("namespace", &reference.namespace), ("version", &reference.version)]
-    {
+    for (field, text) in [
+        ("name", &reference.name),
+        ("namespace", &reference.namespace),
+        ("version", &reference.version),
+        ("label", &reference.label),
+    ] {
         if let Some(text) = text {
             check_name(text).map_err(|what| Refusal::at(field, what))?;
         }

@@ -1,0 +1,315 @@
+//! The runner: runs a command, hashes what it was said to read and write, and tells it as events.
+//!
+//! It prints nothing, reads neither environment nor clock, and leaves the handling of signals to the
+//! program around it, because that is a property of the whole process: a handler (not an ignored
+//! signal, which the command would inherit) must catch SIGINT while [`execute`] waits.
+
+mod child;
+mod code;
+mod declared;
+mod facts;
+mod files;
+mod glob;
+mod outcome;
+mod record;
+mod redact;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use lineage_store::StoreError;
+use lineage_store::artifact::Artifacts;
+use lineage_store::digest::Blake3;
+use lineage_store::event::{EntityKind, Event, Json, Kind, Refusal, State};
+use lineage_store::time::Time;
+
+pub use declared::Declared;
+pub use files::Traced;
+pub use redact::{REDACTED, is_secret_name, redact_arguments, redact_text};
+
+use files::{Item, Source};
+use outcome::{Before, Findings};
+
+/// The exit code when the runner itself fails before the command is started.
+pub const EXIT_RUNNER: i32 = 125;
+
+/// What a digest is known as: kind, namespace and name.
+pub type Known<'a> = &'a dyn Fn(&Blake3) -> Option<(EntityKind, String, String)>;
+/// Makes an event durable.
+pub type Record<'a> = &'a mut dyn FnMut(Event) -> Result<(), RecordError>;
+/// Why an event could not be made durable.
+pub type RecordError = Box<dyn Error + Send + Sync>;
+
+/// What to run and what to say about it.
+#[derive(Clone, Debug)]
+pub struct RunSpec {
+    /// The command and its arguments.
+    pub argv: Vec<OsString>,
+    /// What it reads.
+    pub inputs: Vec<Declared>,
+    /// What it writes.
+    pub outputs: Vec<Declared>,
+    /// What kind of event it is; without it: a training if it writes a model, else a transform.
+    pub kind: Option<Kind>,
+    /// The name of its job; without it: the script or program.
+    pub name: Option<String>,
+    /// The namespace of the run and of the names it declares.
+    pub namespace: String,
+    /// Who runs it.
+    pub actor: String,
+    /// Tags of the run.
+    pub tags: Vec<String>,
+    /// Parameters; a value that spells a number or truth value is one.
+    pub params: Vec<(String, String)>,
+    /// A JSON file of numbers that the command writes.
+    pub metrics_file: Option<PathBuf>,
+    /// Where it runs, and where patterns begin.
+    pub cwd: PathBuf,
+    /// The folder that holds the store; files without a name are named by their path from here.
+    pub workspace_root: PathBuf,
+    /// Whether inputs are stored, not only hashed.
+    pub keep_inputs: bool,
+    /// The id of the run; unique within the namespace.
+    pub run_id: String,
+    /// The environment of a deployment.
+    pub environment: Option<String>,
+    /// The service of a deployment.
+    pub service: Option<String>,
+    /// Where the code came from; without it: looked up with git and from the script.
+    pub code: Option<Json>,
+    /// What runs it.
+    pub software: Option<Json>,
+    /// Holds the process id of the command while it runs, else 0, so that signals can be passed on.
+    pub pid: Arc<AtomicU32>,
+}
+
+impl RunSpec {
+    /// A command in a folder, with everything else at its default.
+    pub fn new(argv: Vec<OsString>, workspace_root: PathBuf, run_id: String, actor: String) -> Self {
+        Self {
+            argv,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            kind: None,
+            name: None,
+            namespace: "default".to_owned(),
+            actor,
+            tags: Vec::new(),
+            params: Vec::new(),
+            metrics_file: None,
+            cwd: workspace_root.clone(),
+            workspace_root,
+            keep_inputs: false,
+            run_id,
+            environment: None,
+            service: None,
+            code: None,
+            software: None,
+            pid: Arc::default(),
+        }
+    }
+}
+
+/// Why a command was not started. All of these are the runner's own: exit code [`EXIT_RUNNER`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The specification contradicts itself.
+    #[error("{0}")]
+    Spec(String),
+    /// A declared input is not there.
+    #[error("the input {pattern} matches no file")]
+    NoInput {
+        /// As it was declared.
+        pattern: String,
+    },
+    /// A declaration cannot be expanded.
+    #[error("cannot expand {pattern}: {what}")]
+    Pattern {
+        /// As it was declared.
+        pattern: String,
+        /// Why.
+        what: String,
+    },
+    /// A path cannot be a name.
+    #[error("{} cannot be a name; give it one: dataset:NAME=PATH", path.display())]
+    Unnameable {
+        /// The path.
+        path: PathBuf,
+    },
+    /// An input cannot be hashed or stored.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The events of this run would be refused.
+    #[error("the run cannot be recorded: {0}")]
+    Refused(#[from] Refusal),
+    /// The start could not be made durable.
+    #[error("the start of the run could not be recorded, so the command was not started: {0}")]
+    NotRecorded(RecordError),
+}
+
+/// An event that happened but could not be made durable; it belongs into a spool file.
+#[derive(Debug)]
+pub struct Unrecorded {
+    /// The event.
+    pub event: Box<Event>,
+    /// Why it was not recorded.
+    pub error: RecordError,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct RunResult {
+    /// The exit code to pass on: the command's own, 128 + n for signal n, 126 and 127 as in shells, 1 for a
+    /// missing output after success.
+    pub exit_code: i32,
+    /// Complete, fail or abort.
+    pub state: State,
+    /// The kind that was recorded.
+    pub kind: Kind,
+    /// The number of events that were recorded.
+    pub n_events: usize,
+    /// What was read.
+    pub inputs: Vec<Traced>,
+    /// What was written.
+    pub outputs: Vec<Traced>,
+    /// What the caller should see: missing outputs, changed inputs, metrics that could not be read.
+    pub notes: Vec<String>,
+    /// The last event, if it could not be recorded.
+    pub unrecorded: Option<Unrecorded>,
+    /// One line for people.
+    pub summary: String,
+}
+
+/// Runs a command and records its start and end.
+///
+/// Inputs are hashed and the start is durable before the command begins. From then on nothing the
+/// recorder meets changes the command's exit code, except that a missing output turns 0 into 1.
+pub fn execute(
+    spec: &RunSpec,
+    artifacts: &Artifacts,
+    known: Known<'_>,
+    record: Record<'_>,
+    clock: &dyn Fn() -> Time,
+) -> Result<RunResult, RunError> {
+    check(spec)?;
+    let params = facts::params(&spec.params).map_err(RunError::Spec)?;
+    let items = find_inputs(spec)?;
+    let before = Before::look(spec, &items);
+    let (inputs, code) = std::thread::scope(|scope| {
+        let code = scope.spawn(|| spec.code.clone().unwrap_or_else(|| code::describe(spec)));
+        let inputs = hash_inputs(&items, spec, artifacts, known);
+        (inputs, code.join().unwrap_or_default())
+    });
+    let run = Run { spec, params, code, items, inputs: inputs?, before };
+
+    let started = clock();
+    let start = record::start(&run, started);
+    start.check()?;
+    record(start).map_err(RunError::NotRecorded)?;
+    let ended = child::run(&spec.argv, &spec.cwd, &spec.pid);
+    let duration_ms = clock().0.saturating_sub(started.0).max(0) / 1_000_000;
+
+    let findings = Findings::gather(&run, artifacts, ended);
+    // The end is stamped after hashing: what was hashed then is what the event says existed.
+    let event = record::end(&run, &findings, clock(), duration_ms);
+    let kind = event.kind;
+    let unrecorded = record(event.clone()).err().map(|error| Unrecorded { event: Box::new(event), error });
+    Ok(RunResult {
+        exit_code: findings.exit_code,
+        state: findings.state,
+        kind,
+        n_events: 2 - usize::from(unrecorded.is_some()),
+        summary: record::summary(&run, &findings, kind, duration_ms),
+        inputs: run.inputs,
+        outputs: findings.outputs,
+        notes: findings.notes,
+        unrecorded,
+    })
+}
+
+/// A run whose inputs are known.
+struct Run<'a> {
+    spec: &'a RunSpec,
+    params: Json,
+    code: Json,
+    /// Beside `inputs`.
+    items: Vec<Item>,
+    inputs: Vec<Traced>,
+    before: Before,
+}
+
+impl Run<'_> {
+    /// The kind as declared, or a training if a model is written.
+    fn kind(&self, outputs: &[Traced]) -> Kind {
+        let is_model = |d: &Declared| d.kind.unwrap_or_else(|| declared::kind_of_path(&d.pattern)) == EntityKind::Model;
+        let trains = self.spec.outputs.iter().any(is_model) || outputs.iter().any(|o| o.kind() == EntityKind::Model);
+        self.spec.kind.unwrap_or(if trains { Kind::Training } else { Kind::Transform })
+    }
+}
+
+fn check(spec: &RunSpec) -> Result<(), RunError> {
+    let refuse = |what: String| Err(RunError::Spec(what));
+    if spec.argv.is_empty() {
+        return refuse("no command was given; write it after --".to_owned());
+    }
+    if !spec.cwd.is_dir() {
+        return refuse(format!("{} is no folder to run in", spec.cwd.display()));
+    }
+    match spec.kind {
+        Some(kind @ (Kind::Audit | Kind::Evaluation | Kind::Deployment)) if spec.inputs.is_empty() => {
+            return refuse(format!("the kind {kind} needs an input that it is about, such as -i model:NAME=PATH"));
+        }
+        Some(Kind::Deployment) if spec.environment.is_none() => {
+            return refuse("the kind deployment needs an environment".to_owned());
+        }
+        Some(kind) if kind > Kind::Deployment => {
+            return refuse(format!(
+                "a command cannot be of kind {kind}; valid are transform, training, evaluation, audit, deployment"
+            ));
+        }
+        _ => {}
+    }
+    for (what, list) in [("input", &spec.inputs), ("output", &spec.outputs)] {
+        let mut seen = HashSet::new();
+        for declared in list {
+            if let Some(name) = declared.name.as_ref().filter(|name| !seen.insert((declared.kind, *name))) {
+                return refuse(format!("the {what} {name} is declared twice; name several files with one pattern"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn find_inputs(spec: &RunSpec) -> Result<Vec<Item>, RunError> {
+    let mut items: Vec<Item> = Vec::new();
+    for declared in &spec.inputs {
+        let pattern = declared.pattern.clone();
+        let found =
+            files::find(declared, &spec.cwd).map_err(|what| RunError::Pattern { pattern: pattern.clone(), what })?;
+        if found.is_empty() {
+            return Err(RunError::NoInput { pattern });
+        }
+        // The same unnamed file may match two patterns.
+        let is_new = |item: &Item| declared.name.is_some() || !items.iter().any(|i| i.source == item.source);
+        let found: Vec<_> = found.into_iter().filter(is_new).collect();
+        items.extend(found);
+    }
+    Ok(items)
+}
+
+fn hash_inputs(
+    items: &[Item],
+    spec: &RunSpec,
+    artifacts: &Artifacts,
+    known: Known<'_>,
+) -> Result<Vec<Traced>, RunError> {
+    let hash = |source: &Source| if spec.keep_inputs { source.put(artifacts) } else { source.hash() };
+    items.iter().map(|item| files::name(item, hash(&item.source)?, spec, Some(known))).collect()
+}

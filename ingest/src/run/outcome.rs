@@ -1,0 +1,201 @@
+//! What a command left behind: its outputs, its metrics, and which inputs it changed.
+
+use std::path::PathBuf;
+
+use lineage_store::artifact::{Artifacts, Stamp};
+use lineage_store::event::{Json, Kind, Outcome, State};
+
+use super::child::Ended;
+use super::files::{self, Item, Source, Traced, path_name};
+use super::{Run, RunSpec, facts};
+
+/// Inputs up to this many bytes are hashed again; of larger ones only the marks of their files are compared.
+const REHASH_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+type Stamps = Vec<(PathBuf, Option<Stamp>)>;
+
+/// How outputs looked before the command ran, by which a stale one is told from a new one.
+pub(super) struct Before {
+    outputs: Vec<(Source, Stamps)>,
+    metrics: Stamps,
+    inputs: Vec<Stamps>,
+}
+
+impl Before {
+    /// Notes the marks of the inputs, and of every output that is there already.
+    pub(super) fn look(spec: &RunSpec, inputs: &[Item]) -> Self {
+        let items = spec.outputs.iter().filter_map(|declared| files::find(declared, &spec.cwd).ok()).flatten();
+        Self {
+            outputs: items.map(|item| (item.source.clone(), item.source.stamps())).collect(),
+            metrics: metrics_source(spec).map(|source| source.stamps()).unwrap_or_default(),
+            inputs: inputs.iter().map(|item| item.source.stamps()).collect(),
+        }
+    }
+
+    fn has(&self, source: &Source) -> bool {
+        self.outputs.iter().any(|(before, stamps)| before == source && *stamps == source.stamps())
+    }
+}
+
+fn metrics_source(spec: &RunSpec) -> Option<Source> {
+    spec.metrics_file.as_ref().map(|file| Source::Path(spec.cwd.join(file)))
+}
+
+/// Everything that the last event says.
+pub(super) struct Findings {
+    pub(super) ended: Ended,
+    pub(super) exit_code: i32,
+    pub(super) state: State,
+    /// The verdict of an audit.
+    pub(super) verdict: Option<Outcome>,
+    pub(super) outputs: Vec<Traced>,
+    pub(super) metrics: Json,
+    /// Declared outputs without a file.
+    pub(super) missing: Vec<String>,
+    /// Inputs that were other bytes at the end.
+    pub(super) unstable: Vec<String>,
+    /// Outputs that were not written.
+    pub(super) unchanged: Vec<String>,
+    /// Outputs that could not be hashed or stored, with the reason.
+    pub(super) unreadable: Vec<(String, String)>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Findings {
+    pub(super) fn gather(run: &Run<'_>, artifacts: &Artifacts, ended: Ended) -> Self {
+        let exit_code = ended.code();
+        let mut findings = Self {
+            exit_code,
+            state: State::Complete,
+            verdict: None,
+            outputs: Vec::new(),
+            metrics: Json::default(),
+            missing: Vec::new(),
+            unstable: Vec::new(),
+            unchanged: Vec::new(),
+            unreadable: Vec::new(),
+            notes: Vec::new(),
+            ended,
+        };
+        if let Ended::NotStarted(_, why) = &findings.ended {
+            findings.notes.push(why.clone());
+        } else {
+            // An audit that says no has done its work, so its report is kept like that of one that says yes.
+            let worked = exit_code == 0 || is_verdict(run, exit_code);
+            findings.find_outputs(run, artifacts, worked);
+            findings.find_metrics(run.spec, &run.before);
+            findings.check_inputs(run);
+        }
+        findings.judge(run);
+        findings
+    }
+
+    fn find_outputs(&mut self, run: &Run<'_>, artifacts: &Artifacts, worked: bool) {
+        for declared in &run.spec.outputs {
+            let items = match files::find(declared, &run.spec.cwd) {
+                Ok(items) => items,
+                Err(why) => {
+                    self.unreadable(declared.pattern.clone(), why);
+                    continue;
+                }
+            };
+            if items.is_empty() {
+                self.missing.push(declared.pattern.clone());
+            }
+            for item in items {
+                let is_old = run.before.has(&item.source);
+                // What lay there before a failed run is none of its work.
+                if worked || !is_old {
+                    self.take_output(run, artifacts, &item, worked, is_old);
+                }
+            }
+        }
+    }
+
+    fn take_output(&mut self, run: &Run<'_>, artifacts: &Artifacts, item: &Item, keep: bool, is_old: bool) {
+        let what = item.declared.name.clone().unwrap_or_else(|| item.declared.pattern.clone());
+        // A file that cannot be stored (a full disk) is still told by its digest.
+        let stored = if keep { item.source.put(artifacts) } else { item.source.hash() };
+        let stored = stored.or_else(|error| {
+            self.unreadable(what.clone(), error.to_string());
+            item.source.hash().ok().filter(|stored| !stored.unstable).ok_or(())
+        });
+        let Ok(stored) = stored else { return };
+        match files::name(item, stored, run.spec, None) {
+            Ok(traced) => {
+                if is_old {
+                    self.notes.push(format!("{} was there before and was not written", traced.name()));
+                    self.unchanged.push(traced.name().to_owned());
+                }
+                self.outputs.push(traced);
+            }
+            Err(error) => self.unreadable(what, error.to_string()),
+        }
+    }
+
+    fn unreadable(&mut self, what: String, why: String) {
+        self.notes.push(format!("the output {what} was not kept: {why}"));
+        self.unreadable.push((what, why));
+    }
+
+    fn find_metrics(&mut self, spec: &RunSpec, before: &Before) {
+        let Some(source) = metrics_source(spec) else { return };
+        let path = source.path();
+        if path.exists() && source.stamps() == before.metrics {
+            self.notes.push(format!("{} was not written by this run, so it gives no metrics", path.display()));
+            return;
+        }
+        self.notes.extend(match facts::metrics(path) {
+            Ok((metrics, skipped)) => {
+                self.metrics = metrics;
+                (!skipped.is_empty()).then(|| format!("not numbers, so no metrics: {}", skipped.join(", ")))
+            }
+            Err(why) => Some(format!("no metrics were read from {}: {why}", path.display())),
+        });
+    }
+
+    fn check_inputs(&mut self, run: &Run<'_>) {
+        for ((item, traced), before) in run.items.iter().zip(&run.inputs).zip(&run.before.inputs) {
+            let is_output = run.spec.outputs.iter().any(|o| traced.path.starts_with(run.spec.cwd.join(&o.pattern)));
+            let same_marks = !traced.stored.unstable && item.source.stamps() == *before;
+            let same = if traced.stored.size > REHASH_BYTES_MAX && same_marks {
+                true
+            } else {
+                item.source.hash().is_ok_and(|now| now.digest == traced.stored.digest) && !traced.stored.unstable
+            };
+            if !same && !is_output {
+                self.notes.push(format!("the input {} changed while the command ran", traced.name()));
+                self.unstable.push(traced.name().to_owned());
+            }
+        }
+    }
+
+    fn judge(&mut self, run: &Run<'_>) {
+        for pattern in &self.missing {
+            self.notes.push(format!("the output {pattern} was declared but is not there"));
+        }
+        let complete = self.missing.is_empty();
+        self.state = match &self.ended {
+            Ended::Signal(_) => State::Abort,
+            Ended::Code(0) if complete => State::Complete,
+            Ended::Code(code) if complete && is_verdict(run, *code) => State::Complete,
+            Ended::Code(_) | Ended::NotStarted(..) => State::Fail,
+        };
+        if self.exit_code == 0 && self.state == State::Fail {
+            self.exit_code = 1;
+        }
+        if run.spec.kind == Some(Kind::Audit) && self.state == State::Complete {
+            self.verdict = Some(if self.exit_code == 0 { Outcome::Pass } else { Outcome::Fail });
+        }
+    }
+
+    /// The path of an output that is missing, as it would be named.
+    pub(super) fn missing_names(&self, spec: &RunSpec) -> Vec<String> {
+        self.missing.iter().map(|p| path_name(&spec.cwd.join(p), spec).unwrap_or_else(|_| p.clone())).collect()
+    }
+}
+
+/// Whether a code is the verdict of an audit rather than an error: 1 is, as in test programs and `grep`.
+fn is_verdict(run: &Run<'_>, code: i32) -> bool {
+    run.spec.kind == Some(Kind::Audit) && code == 1
+}

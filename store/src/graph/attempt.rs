@@ -1,0 +1,221 @@
+//! Which attempt of which run an event joins; fixed at its position (model.md §2).
+
+use super::fold::{EXTERNAL, Fold, Place};
+use super::key;
+use super::memory::{AttemptState, RunGroup, RunState};
+use super::tables::{ENTITY, INPUT, OUTPUT, PARTIAL, SIDE};
+use crate::event::{Event, RunRef, State};
+
+/// What an event adds to its attempt.
+struct Arrival {
+    position: u32,
+    time: i64,
+    state: State,
+    explicit: Option<u16>,
+}
+
+impl Fold {
+    /// Finds or opens the attempt of an event; `None` for an event without run.
+    pub(super) fn join_attempt(
+        &mut self,
+        event: &Event,
+        position: u32,
+        time: i64,
+    ) -> Option<((u64, u32), usize, usize)> {
+        let run_id = event.run.as_ref()?;
+        let key = key::scoped(&event.namespace, run_id);
+        let job = event.job.as_ref().map(|job| self.symbol(job));
+        self.load_group(key);
+        let explicit = event.attempt.map(|n| n.min(u32::from(u16::MAX)) as u16);
+        let arrival = Arrival { position, time, state: event.state, explicit };
+        let newest_leader = self.m.runs.get(&key).and_then(|g| g.last.checked_sub(1)).map(|last| self.leader_of(last));
+        let group = self.m.runs.entry(key).or_default();
+        let run = match job {
+            Some(job) => group.runs.iter().position(|r| r.job == job),
+            None => group.runs.iter().position(|r| r.attempts.iter().any(|a| Some(a.leader) == newest_leader)),
+        };
+        let run = run.unwrap_or_else(|| {
+            group.runs.push(RunState { job: job.unwrap_or(0), attempts: Vec::new() });
+            group.runs.len() - 1
+        });
+        let attempt = arrival.join(&mut group.runs[run]);
+        let is_leader = group.runs[run].attempts[attempt].leader == position;
+        if is_leader {
+            self.root(event, position);
+        }
+        Some((key, run, attempt))
+    }
+
+    /// The leader, the attempt number and the previous event of the run, plus one; takes note of the new newest event.
+    pub(super) fn attempt_columns(&mut self, place: Place) -> (u32, u16, u32) {
+        let Some((key, run, attempt)) = place.run else { return (place.position, 1, 0) };
+        let t = &mut self.m.t;
+        t.run_key.push(key.0);
+        t.run_check.push(key.1);
+        t.run_last.push(place.position);
+        let Some(group) = self.m.runs.get_mut(&key) else { return (place.position, 1, 0) };
+        let previous = std::mem::replace(&mut group.last, place.position + 1);
+        let state = &group.runs[run].attempts[attempt];
+        (state.leader, state.number, previous)
+    }
+
+    /// The attempt of an event that has a run.
+    pub(super) fn attempt_mut(&mut self, place: Place) -> Option<&mut AttemptState> {
+        let (key, run, attempt) = place.run?;
+        self.m.runs.get_mut(&key)?.runs.get_mut(run)?.attempts.get_mut(attempt)
+    }
+
+    /// The attempt of an event that has a run.
+    pub(super) fn attempt(&self, place: Place) -> Option<&AttemptState> {
+        let (key, run, attempt) = place.run?;
+        self.m.runs.get(&key)?.runs.get(run)?.attempts.get(attempt)
+    }
+
+    /// The events of a run recorded so far, ascending.
+    pub(super) fn events_of_run(&self, event: &Event, run: &RunRef) -> Vec<u32> {
+        let namespace = run.namespace.as_ref().unwrap_or(&event.namespace);
+        let key = key::scoped(namespace, &run.run);
+        let chain = self.chain(key);
+        let job = match &run.job {
+            Some(job) => match self.m.known_symbol(job, &self.stack) {
+                Some(job) => job,
+                None => return Vec::new(),
+            },
+            None => match chain.first() {
+                Some(newest) => self.job_of(self.leader_of(*newest)),
+                None => return Vec::new(),
+            },
+        };
+        let mut events: Vec<u32> = chain.into_iter().filter(|e| self.job_of(self.leader_of(*e)) == job).collect();
+        events.reverse();
+        events
+    }
+
+    /// The events of a run id, newest first.
+    fn chain(&self, key: (u64, u32)) -> Vec<u32> {
+        let newest = match self.m.runs.get(&key) {
+            Some(group) => group.last.checked_sub(1),
+            None => self.stack.find_run(key),
+        };
+        let mut chain = Vec::new();
+        let mut next = newest;
+        while let Some(event) = next {
+            chain.push(event);
+            next = self.previous_of(event).checked_sub(1).filter(|p| *p < event);
+        }
+        chain
+    }
+
+    /// Reads a run id's events back from the index, unless they are at hand.
+    fn load_group(&mut self, key: (u64, u32)) {
+        if self.m.runs.contains_key(&key) {
+            return;
+        }
+        let seen = !self.m.seen_runs.insert(key.0);
+        let mut group = RunGroup::default();
+        if !self.m.complete || seen {
+            let mut chain = self.chain(key);
+            group.last = chain.first().map_or(0, |e| e + 1);
+            chain.reverse();
+            for event in chain {
+                self.replay(event, &mut group);
+            }
+        }
+        self.m.runs.insert(key, group);
+    }
+
+    /// Adds what one sealed event did to the state of its attempt.
+    fn replay(&self, event: u32, group: &mut RunGroup) {
+        let leader = self.leader_of(event);
+        let job = self.job_of(leader);
+        let run = group.runs.iter().position(|r| r.job == job).unwrap_or_else(|| {
+            group.runs.push(RunState { job, attempts: Vec::new() });
+            group.runs.len() - 1
+        });
+        let bits = self.bits_of(event);
+        let state = State::from_code(bits & 0b111).unwrap_or(State::Other);
+        let number = self.attempt_of(event);
+        let arrival = Arrival { position: leader, time: self.time_of(event), state, explicit: Some(number) };
+        let index = arrival.join(&mut group.runs[run]);
+        let (targets, bits) = self.stack.mentions(event);
+        let attempt = &mut group.runs[run].attempts[index];
+        attempt.completed |= state == State::Complete;
+        for (target, bits) in targets.iter().zip(bits) {
+            match (bits & SIDE, bits & ENTITY != 0) {
+                (INPUT, true) => {
+                    attempt.reads.insert(*target);
+                    for version in self.stack.versions_of(*target) {
+                        if self.stack.mint(version) == event && self.stack.version_bits(version) & EXTERNAL != 0 {
+                            attempt.bare_inputs.insert(*target, version);
+                        }
+                    }
+                }
+                (INPUT, false) => {
+                    attempt.reads.insert(self.stack.entity_of(*target));
+                }
+                (OUTPUT, true) if bits & PARTIAL == 0 => attempt.pending.push(*target),
+                (OUTPUT, false) => attempt.writes.push((self.stack.entity_of(*target), *target)),
+                _ => {}
+            }
+        }
+    }
+
+    /// The root under which an attempt runs: named by its parent, else its parent's, else its parent.
+    fn root(&mut self, event: &Event, position: u32) {
+        let Some(parent) = &event.parent else { return };
+        let namespace = |run: &RunRef| run.namespace.clone().unwrap_or_else(|| event.namespace.clone());
+        let root = match &parent.root {
+            Some(root) => key::scoped(&namespace(root), &root.run).0,
+            None => {
+                let key = key::scoped(&namespace(&parent.run), &parent.run.run);
+                let above = self.chain(key).first().and_then(|e| self.root_of(self.leader_of(*e)));
+                above.unwrap_or(key.0)
+            }
+        };
+        self.m.t.p_leader.push(position);
+        self.m.t.p_root.push(root);
+        self.m.roots.insert(position, root);
+    }
+
+    pub(super) fn root_of(&self, leader: u32) -> Option<u64> {
+        if leader >= self.m.bases.event { self.m.roots.get(&leader).copied() } else { self.stack.root_of(leader) }
+    }
+}
+
+impl Arrival {
+    /// The index of the attempt that this event joins or opens.
+    fn join(&self, run: &mut RunState) -> usize {
+        let index = self.choose(run);
+        let attempt = &mut run.attempts[index];
+        if self.state == State::Start {
+            attempt.start = if attempt.has_start { attempt.start.min(self.time) } else { self.time };
+            attempt.has_start = true;
+        } else if !attempt.has_start {
+            attempt.start = attempt.start.min(self.time);
+        }
+        if self.state.is_terminal() {
+            attempt.terminal = Some(attempt.terminal.map_or(self.time, |t| t.max(self.time)));
+        }
+        index
+    }
+
+    fn choose(&self, run: &mut RunState) -> usize {
+        if let Some(number) = self.explicit {
+            return run.attempts.iter().position(|a| a.number == number).unwrap_or_else(|| self.open(run, number));
+        }
+        let Some(newest) = run.attempts.last() else { return self.open(run, 1) };
+        if self.state == State::Start && newest.terminal.is_some_and(|end| self.time > end) {
+            let number = newest.number.saturating_add(1);
+            return self.open(run, number);
+        }
+        run.attempts.iter().rposition(|a| a.start <= self.time).unwrap_or(0)
+    }
+
+    /// Opens an attempt; attempts stand in the order of their numbers.
+    fn open(&self, run: &mut RunState, number: u16) -> usize {
+        let at = run.attempts.partition_point(|a| a.number < number);
+        let state = AttemptState { leader: self.position, number, start: self.time, ..AttemptState::default() };
+        run.attempts.insert(at, state);
+        at
+    }
+}

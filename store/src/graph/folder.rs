@@ -1,0 +1,147 @@
+//! The folder of segment files: opening the chain that covers the log, sealing the tail, joining segments as they grow.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::fold::Fold;
+use super::segment::{self, Segment};
+use super::stack::Stack;
+use super::tables;
+use crate::error::{Result, StoreError};
+
+/// The most segments that a reader has to look through.
+const SEGMENTS_MAX: usize = 12;
+/// How often a reader looks again when a file vanished because its segment was joined to another.
+const RETRIES: usize = 8;
+
+/// A segment file by its name: first position, end, path.
+type Named = (u32, u32, PathBuf);
+
+/// Opens the longest chain of segments from position 0 on.
+///
+/// A damaged header is an error; the index is then rebuilt from the journal.
+pub(crate) fn open(folder: &Path) -> Result<Stack> {
+    for _ in 0..RETRIES {
+        match open_once(folder) {
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            result => return result,
+        }
+    }
+    open_once(folder)
+}
+
+fn open_once(folder: &Path) -> Result<Stack> {
+    let mut stack = Stack::default();
+    for (_, _, path) in chain(&list(folder)?) {
+        let segment = Segment::open(&path)?;
+        let expected = stack.next_bases();
+        if segment.bases != expected {
+            return Err(StoreError::corrupt(&path, 0, "the segment does not continue the one before it"));
+        }
+        stack.push(Arc::new(segment));
+    }
+    Ok(stack)
+}
+
+fn list(folder: &Path) -> Result<Vec<Named>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StoreError::io("list", folder)(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(StoreError::io("list", folder))?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".seg"));
+        let range = name.and_then(|n| n.split_once('-')).and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+        if let Some((start, end)) = range {
+            files.push((start, end, path));
+        }
+    }
+    Ok(files)
+}
+
+/// From each position on the longest segment: joined files win over their parts.
+fn chain(files: &[Named]) -> Vec<Named> {
+    let mut chain: Vec<Named> = Vec::new();
+    loop {
+        let at = chain.last().map_or(0, |(_, end, _)| *end);
+        match files.iter().filter(|(start, end, _)| *start == at && *end > at).max_by_key(|(_, end, _)| *end) {
+            Some(next) => chain.push(next.clone()),
+            None => return chain,
+        }
+    }
+}
+
+/// Seals the tail of a fold as a segment and joins segments of like size. Only the holder of the journal's lock may.
+pub(crate) fn seal(folder: &Path, fold: &mut Fold) -> Result<()> {
+    if fold.tail_len() == 0 {
+        return Ok(());
+    }
+    let mut stack = fold.stack().clone();
+    let (tables, bases) = fold.derived_tail();
+    let segment = segment::write(folder, tables, &bases)?;
+    stack.push(Arc::new(segment));
+    while let Some((a, b)) = joinable(&stack) {
+        let tables = tables::join(&a, &b);
+        // A damaged page must not be written anew under a good checksum.
+        stack.damage()?;
+        let joined = segment::write(folder, &tables, &a.bases)?;
+        stack.replace_last_two(Arc::new(joined));
+        for part in [a, b] {
+            fs::remove_file(part.path()).map_err(StoreError::io("remove", part.path()))?;
+        }
+    }
+    fold.sealed(stack);
+    Ok(())
+}
+
+/// The last two segments, if the older one is not at least twice as large, or if there are too many.
+fn joinable(stack: &Stack) -> Option<(Arc<Segment>, Arc<Segment>)> {
+    let [.., a, b] = stack.segments() else { return None };
+    let like = a.n_events() < b.n_events().saturating_mul(2) || stack.segments().len() > SEGMENTS_MAX;
+    like.then(|| (Arc::clone(a), Arc::clone(b)))
+}
+
+/// Removes every segment file, so that the index is folded anew.
+pub(crate) fn clear(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(StoreError::io("list", folder))? {
+        let path = entry.map_err(StoreError::io("list", folder))?.path();
+        fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+    }
+    Ok(())
+}
+
+/// The stack of a fold with its tail on top, for reading.
+pub(crate) fn snapshot(fold: &mut Fold) -> Result<Stack> {
+    if fold.tail_len() == 0 {
+        return Ok(fold.stack().clone());
+    }
+    let stack = fold.stack().clone();
+    let (tables, bases) = fold.derived_tail();
+    Ok(stack.with(Some(Arc::new(Segment::in_memory(tables, &bases)?))))
+}
+
+/// Compares sealed segments with a fold of the same events; the first column that differs is an error.
+pub(crate) fn compare(stack: &Stack, fold: &mut Fold) -> Result<()> {
+    for segment in stack.segments() {
+        segment.check()?;
+    }
+    let Some(first) = stack.segments().first() else { return Ok(()) };
+    let mut joined = Arc::clone(first);
+    for next in &stack.segments()[1..] {
+        let tables = tables::join(&joined, next);
+        joined = Arc::new(Segment::in_memory(&tables, &first.bases)?);
+    }
+    let (tables, bases) = fold.derived_tail();
+    let fresh = Segment::in_memory(tables, &bases)?;
+    match joined.first_difference(&fresh) {
+        Some(column) => {
+            let what = format!("the column `{column}` of the graph index differs from the journal");
+            Err(StoreError::corrupt(first.path(), 0, what))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,158 @@
+//! What the fold remembers beyond sealed segments: the tail's rows, and caches in front of the lookups.
+
+use std::collections::{HashMap, HashSet};
+
+use super::key;
+use super::stack::Stack;
+use super::tables::{Bases, Tables};
+
+/// Above this many entries a cache is emptied when the tail is sealed; one process then stays within some 200 MB.
+const CACHE_ENTRIES_MAX: usize = 1_200_000;
+
+/// What is known of one entity.
+#[derive(Clone, Copy, Default)]
+pub(super) struct EntityState {
+    /// The newest version plus one; 0 none.
+    pub(super) last: u32,
+    /// How many versions it has.
+    pub(super) count: u32,
+    /// The newest version without producer, plus one; 0 none, `UNKNOWN` not looked for yet.
+    pub(super) open: u32,
+}
+
+/// The newest version without producer was not looked for yet.
+pub(super) const UNKNOWN: u32 = u32::MAX;
+
+/// What is known of one attempt.
+#[derive(Clone, Default)]
+pub(super) struct AttemptState {
+    pub(super) leader: u32,
+    pub(super) number: u16,
+    /// The earliest START, if there was one, else the earliest event.
+    pub(super) start: i64,
+    pub(super) has_start: bool,
+    /// The latest terminal event.
+    pub(super) terminal: Option<i64>,
+    pub(super) completed: bool,
+    /// Entities named as inputs.
+    pub(super) reads: HashSet<u32>,
+    /// Versions minted by its bare inputs, which may take a digest or a label later.
+    pub(super) bare_inputs: HashMap<u32, u32>,
+    /// Entities named as outputs without version so far.
+    pub(super) pending: Vec<u32>,
+    /// Versions it generated.
+    pub(super) writes: Vec<(u32, u32)>,
+}
+
+/// What is known of one run.
+#[derive(Clone, Default)]
+pub(super) struct RunState {
+    pub(super) job: u32,
+    pub(super) attempts: Vec<AttemptState>,
+}
+
+/// The runs that share a namespace and a run id.
+#[derive(Clone, Default)]
+pub(super) struct RunGroup {
+    /// The newest event plus one.
+    pub(super) last: u32,
+    pub(super) runs: Vec<RunState>,
+}
+
+/// The tail and the caches.
+#[derive(Default)]
+pub(super) struct Memory {
+    pub(super) t: Tables,
+    pub(super) bases: Bases,
+    /// Whether the caches hold everything since position 0, so that a miss needs no search.
+    pub(super) complete: bool,
+    pub(super) symbols: HashMap<Box<str>, u32>,
+    pub(super) entities: HashMap<(u8, u32, u32), u32>,
+    pub(super) states: HashMap<u32, EntityState>,
+    pub(super) labels: HashMap<(u32, u32), u32>,
+    pub(super) digests: HashMap<[u8; 32], Vec<u32>>,
+    pub(super) ids: HashMap<(u64, u32), u32>,
+    pub(super) runs: HashMap<(u64, u32), RunGroup>,
+    /// The keys of all runs, while `complete`.
+    pub(super) seen_runs: HashSet<u64>,
+    /// Digests that versions took since the last seal.
+    pub(super) taken: HashMap<u32, Vec<[u8; 32]>>,
+    /// Labels that versions took since the last seal.
+    pub(super) took_label: HashMap<u32, u32>,
+    /// External versions that got a producer since the last seal, and the event.
+    pub(super) filled: HashMap<u32, u32>,
+    /// Versions minted since the last seal, by entity.
+    pub(super) minted: HashMap<u32, Vec<u32>>,
+    /// Roots of attempts that began since the last seal.
+    pub(super) roots: HashMap<u32, u64>,
+}
+
+impl Memory {
+    pub(super) fn new(bases: Bases) -> Self {
+        Self { bases, complete: bases.event == 0, ..Self::default() }
+    }
+
+    /// The next position.
+    pub(super) fn next(&self) -> u32 {
+        self.bases.event + self.t.e_kind.len() as u32
+    }
+
+    /// Starts a new tail after the old one was sealed.
+    pub(super) fn sealed(&mut self, bases: Bases) {
+        self.bases = bases;
+        self.t = Tables::default();
+        let crowded = [
+            self.symbols.len(),
+            self.entities.len(),
+            self.states.len(),
+            self.labels.len(),
+            self.digests.len(),
+            self.ids.len(),
+            self.seen_runs.len(),
+        ];
+        if crowded.into_iter().any(|n| n > CACHE_ENTRIES_MAX) {
+            let (bases, t) = (self.bases, std::mem::take(&mut self.t));
+            *self = Self { bases, t, complete: false, ..Self::default() };
+        }
+        self.taken.clear();
+        self.filled.clear();
+        self.took_label.clear();
+        self.minted.clear();
+        self.roots.clear();
+        self.trim_runs();
+    }
+
+    /// Forgets runs that have ended when there are many; they are read back from the index if they go on.
+    fn trim_runs(&mut self) {
+        const RUNS_MAX: usize = 20_000;
+        if self.runs.len() > RUNS_MAX {
+            self.runs.retain(|_, g| g.runs.iter().any(|r| r.attempts.last().is_some_and(|a| a.terminal.is_none())));
+            if self.runs.len() > RUNS_MAX / 2 {
+                self.runs.clear();
+            }
+        }
+    }
+
+    /// The symbol of a text; a new one if it has none.
+    pub(super) fn symbol(&mut self, text: &str, stack: &Stack) -> u32 {
+        if let Some(id) = self.symbols.get(text) {
+            return *id;
+        }
+        let found = if self.complete { None } else { stack.find_symbol(text) };
+        let id = found.unwrap_or_else(|| {
+            let id = self.bases.symbol + self.t.s_end.len() as u32;
+            self.t.s_bytes.extend_from_slice(text.as_bytes());
+            self.t.s_end.push(self.bases.symbol_byte + self.t.s_bytes.len() as u64);
+            self.t.sym_key.push(key::symbol(text));
+            self.t.sym_id.push(id);
+            id
+        });
+        self.symbols.insert(text.into(), id);
+        id
+    }
+
+    /// The symbol of a text, if it has one.
+    pub(super) fn known_symbol(&self, text: &str, stack: &Stack) -> Option<u32> {
+        self.symbols.get(text).copied().or_else(|| if self.complete { None } else { stack.find_symbol(text) })
+    }
+}

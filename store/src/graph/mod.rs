@@ -1,0 +1,19 @@
+//! The graph index: what questions are answered from, folded from the journal and rebuilt from it at any time.
+
+mod attempt;
+mod fold;
+pub(crate) mod folder;
+mod key;
+mod mapped;
+mod memory;
+mod resolve;
+mod segment;
+mod stack;
+mod tables;
+mod value;
+mod view;
+
+pub(crate) use fold::Fold;
+pub(crate) use stack::Stack;
+pub use value::Value;
+pub use view::{Assertion, EntityId, Fact, Made, Mention, Position, SlotChange, Subject, Symbol, Use, VersionId, View};

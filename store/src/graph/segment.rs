@@ -1,0 +1,301 @@
+//! One immutable segment of the graph index: its file format, and reading its columns.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::marker::PhantomData;
+use std::path::Path;
+
+use bytemuck::AnyBitPattern;
+
+use super::mapped::{Mapped, PAGE_BYTES};
+use super::tables::{Bases, Tables};
+use crate::error::{Result, StoreError};
+
+/// First word of a segment file.
+const MAGIC: u64 = u64::from_le_bytes(*b"LNGRAPH\x01");
+/// The format of segments; a change of how events are folded changes it, too.
+const FORMAT: u64 = 1;
+/// Magic, format, number of events, number of columns, ten bases.
+const FIXED_WORDS: usize = 14;
+/// Two words a column, then checksum start, and the header's own checksum.
+const HEADER_WORDS: usize = FIXED_WORDS + 2 * Tables::N_COLUMNS + 2;
+/// Columns begin at multiples of this.
+const ALIGN: usize = 64;
+
+/// An open segment.
+pub(crate) struct Segment {
+    mapped: Mapped,
+    pub(crate) bases: Bases,
+    n_events: u32,
+    columns: Vec<(usize, usize)>,
+}
+
+/// One column of a segment.
+#[derive(Clone, Copy)]
+pub(crate) struct Column<'a, T> {
+    mapped: &'a Mapped,
+    start: usize,
+    len: usize,
+    kind: PhantomData<T>,
+}
+
+impl<'a, T: AnyBitPattern> Column<'a, T> {
+    /// The number of rows.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// One row; zeros if there is none or its page is bad.
+    pub(crate) fn get(&self, row: usize) -> T {
+        self.rows(row, row + 1).first().copied().unwrap_or_else(T::zeroed)
+    }
+
+    /// Rows of a range; empty if there are none or a page is bad.
+    pub(crate) fn rows(&self, from: usize, to: usize) -> &'a [T] {
+        if from >= to || to > self.len {
+            return &[];
+        }
+        let width = size_of::<T>();
+        let bytes = self.mapped.range(self.start + from * width, self.start + to * width);
+        bytemuck::try_cast_slice(bytes).unwrap_or(&[])
+    }
+
+    /// Every row.
+    pub(crate) fn all(&self) -> &'a [T] {
+        self.rows(0, self.len)
+    }
+}
+
+impl<T: AnyBitPattern + Ord> Column<'_, T> {
+    /// The first row whose value is not below `value`; the column is sorted.
+    pub(crate) fn lower_bound(&self, value: T) -> usize {
+        let (mut low, mut high) = (0, self.len);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.get(middle) < value {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+}
+
+impl Column<'_, u64> {
+    /// Like [`Column::lower_bound`] for keys spread evenly, such as hashes: a few guesses instead of a long search.
+    pub(crate) fn lower_bound_even(&self, key: u64) -> usize {
+        let (mut low, mut high) = (0, self.len);
+        let (mut least, mut most) = (0u64, u64::MAX);
+        while high - low > 16 {
+            let span = u128::from(most - least).max(1);
+            let offset = (u128::from(key.saturating_sub(least)) * (high - low) as u128 / span) as usize;
+            let guess = (low + offset).clamp(low + 1, high - 1);
+            // Look a little to the left of the guess first, so that a good guess leaves a short stretch on both sides.
+            let slack = ((high - low) as f64).sqrt() as usize / 2 + 1;
+            let left = guess.saturating_sub(slack).max(low);
+            let value = self.get(left);
+            if value < key {
+                low = left + 1;
+                least = value;
+            } else {
+                high = left;
+                most = value;
+                continue;
+            }
+            let right = (guess + slack).min(high - 1);
+            if right >= low {
+                let value = self.get(right);
+                if value < key {
+                    low = right + 1;
+                    least = value;
+                } else {
+                    high = right;
+                    most = value;
+                }
+            }
+        }
+        while low < high && self.get(low) < key {
+            low += 1;
+        }
+        low
+    }
+
+    /// The low halves of the pairs whose high half is `high`, ascending.
+    pub(crate) fn lows(&self, high: u32) -> impl Iterator<Item = u32> + '_ {
+        let start = self.lower_bound(super::tables::pair(high, 0));
+        (start..self.len).map(|row| self.get(row)).take_while(move |p| (p >> 32) as u32 == high).map(|p| p as u32)
+    }
+}
+
+impl Segment {
+    /// Opens a segment file: header checked now, pages when they are used.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::read(Mapped::open(path)?)
+    }
+
+    /// Serializes tables and keeps them in memory.
+    pub(crate) fn in_memory(tables: &Tables, bases: &Bases) -> Result<Self> {
+        Self::read(Mapped::owned(image(tables, bases)))
+    }
+
+    fn read(mut mapped: Mapped) -> Result<Self> {
+        let bad = |what: &str, offset: usize| StoreError::corrupt(mapped.path(), offset as u64, what);
+        let bytes = mapped.bytes();
+        if bytes.len() < HEADER_WORDS * 8 {
+            return Err(bad("the segment is shorter than its header", bytes.len()));
+        }
+        let words: Vec<u64> = bytes[..HEADER_WORDS * 8].chunks_exact(8).map(word).collect();
+        if words[0] != MAGIC {
+            return Err(bad("this is no graph segment", 0));
+        }
+        if words[1] != FORMAT {
+            // The index is rebuilt from the journal, so an older or newer form of it is no reason to refuse.
+            return Err(bad("the segment has another format", 8));
+        }
+        if words[HEADER_WORDS - 1] != u64::from(crc32c::crc32c(&bytes[..(HEADER_WORDS - 1) * 8])) {
+            return Err(bad("the checksum of the header differs", 0));
+        }
+        let checksums_at = words[HEADER_WORDS - 2] as usize;
+        let table = bytes.get(checksums_at..).ok_or_else(|| bad("the segment is cut short", bytes.len()))?;
+        let n_pages = checksums_at.div_ceil(PAGE_BYTES);
+        if table.len() != n_pages * 4 + 4 + (n_pages * 4 + 4) % 8 {
+            return Err(bad("the segment is cut short", bytes.len()));
+        }
+        let (sums, own) = table.split_at(n_pages * 4);
+        if own[..4] != crc32c::crc32c(sums).to_le_bytes() {
+            return Err(bad("the checksum of the page table differs", checksums_at));
+        }
+        let checksums = sums.chunks_exact(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect();
+        let columns = words[FIXED_WORDS..HEADER_WORDS - 2].chunks(2).map(|c| (c[0] as usize, c[1] as usize)).collect();
+        let mut bases = [0; 10];
+        bases.copy_from_slice(&words[4..FIXED_WORDS]);
+        let n_events = words[2] as u32;
+        mapped.set_checksums(checksums, checksums_at);
+        Ok(Self { mapped, bases: Bases::from_words(&bases), n_events, columns })
+    }
+
+    pub(crate) fn column<T: AnyBitPattern>(&self, id: usize) -> Column<'_, T> {
+        let (start, bytes) = self.columns[id];
+        Column { mapped: &self.mapped, start, len: bytes / size_of::<T>(), kind: PhantomData }
+    }
+
+    /// The first position.
+    pub(crate) fn start(&self) -> u32 {
+        self.bases.event
+    }
+
+    /// One past the last position.
+    pub(crate) fn end(&self) -> u32 {
+        self.bases.event + self.n_events
+    }
+
+    /// The number of events.
+    pub(crate) fn n_events(&self) -> u32 {
+        self.n_events
+    }
+
+    /// Where the ids of the next segment begin.
+    pub(crate) fn next_bases(&self) -> Bases {
+        let b = &self.bases;
+        Bases {
+            event: self.end(),
+            mention: b.mention + self.m_target().len() as u32,
+            attribute: b.attribute + self.a_key().len() as u32,
+            wide: b.wide + self.a_wide().len() as u32,
+            from: b.from + self.from_input().len() as u32,
+            query: b.query + self.q_entity().len() as u32,
+            version: b.version + self.v_entity().len() as u32,
+            entity: b.entity + self.n_kind().len() as u32,
+            symbol: b.symbol + self.s_end().len() as u32,
+            symbol_byte: b.symbol_byte + self.s_bytes().len() as u64,
+        }
+    }
+
+    /// The error of a bad page, if one was met.
+    pub(crate) fn damage(&self) -> Result<()> {
+        if self.mapped.is_damaged() {
+            return Err(StoreError::corrupt(self.mapped.path(), 0, "a page of the graph index has a bad checksum"));
+        }
+        Ok(())
+    }
+
+    /// Checks every page.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.mapped.check_all() {
+            Some(offset) => {
+                Err(StoreError::corrupt(self.mapped.path(), offset, "a page of the graph index has a bad checksum"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The first column whose bytes differ from those of another segment.
+    pub(crate) fn first_difference(&self, other: &Self) -> Option<&'static str> {
+        let bytes = |s: &Self, id: usize| {
+            let (start, length) = s.columns[id];
+            s.mapped.range(start, start + length).to_vec()
+        };
+        (0..Tables::N_COLUMNS).find(|id| bytes(self, *id) != bytes(other, *id)).map(|id| Tables::NAMES[id])
+    }
+
+    /// Bytes of each column by name.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Tables::NAMES.iter().zip(&self.columns).map(|(name, (_, bytes))| (*name, *bytes as u64))
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        self.mapped.path()
+    }
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// The bytes of a segment file: header, columns, page checksums.
+fn image(tables: &Tables, bases: &Bases) -> Vec<u64> {
+    let columns = tables.bytes();
+    let mut words = vec![MAGIC, FORMAT, tables.e_kind.len() as u64, Tables::N_COLUMNS as u64];
+    words.extend_from_slice(&bases.words());
+    let mut at = (HEADER_WORDS * 8).next_multiple_of(ALIGN);
+    for bytes in &columns {
+        words.extend_from_slice(&[at as u64, bytes.len() as u64]);
+        at = (at + bytes.len()).next_multiple_of(ALIGN);
+    }
+    words.push(at as u64);
+    let checksum = crc32c::crc32c(bytemuck::cast_slice(&words));
+    words.push(checksum.into());
+    let n_pages = at.div_ceil(PAGE_BYTES);
+    words.resize((at + n_pages * 4 + 4).div_ceil(8), 0);
+    let starts: Vec<usize> = words[FIXED_WORDS..HEADER_WORDS - 2].chunks(2).map(|c| c[0] as usize).collect();
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    for (start, column) in starts.iter().zip(columns) {
+        bytes[*start..*start + column.len()].copy_from_slice(column);
+    }
+    let (body, table) = bytes.split_at_mut(at);
+    for (page, sum) in body.chunks(PAGE_BYTES).zip(table.chunks_exact_mut(4)) {
+        sum.copy_from_slice(&crc32c::crc32c(page).to_le_bytes());
+    }
+    let own = crc32c::crc32c(&table[..n_pages * 4]);
+    table[n_pages * 4..n_pages * 4 + 4].copy_from_slice(&own.to_le_bytes());
+    words
+}
+
+/// Writes a segment file durably: temporary name, sync, rename.
+pub(crate) fn write(folder: &Path, tables: &Tables, bases: &Bases) -> Result<Segment> {
+    let end = bases.event as usize + tables.e_kind.len();
+    let path = folder.join(format!("{:012}-{end:012}.seg", bases.event));
+    let temporary = path.with_extension("tmp");
+    let words = image(tables, bases);
+    let mut file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
+    file.write_all(bytemuck::cast_slice(&words)).map_err(StoreError::io("write", &temporary))?;
+    file.sync_data().map_err(StoreError::io("sync", &temporary))?;
+    drop(file);
+    drop(words);
+    fs::rename(&temporary, &path).map_err(StoreError::io("rename", &temporary))?;
+    Segment::open(&path)
+}

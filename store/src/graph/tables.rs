@@ -1,0 +1,535 @@
+//! The columns of the graph index: forward tables as they are folded, and what is derived from them for lookups.
+//!
+//! Every id (position, version, entity, symbol, mention...) is global and dense, so joining two neighboring segments
+//! concatenates their forward columns and merges their sorted lookups; nothing is renumbered.
+
+use super::segment::{Column, Segment};
+
+macro_rules! columns {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)+) => {
+        /// All columns of one segment, in memory.
+        #[derive(Default)]
+        pub(crate) struct Tables { $($(#[$doc])* pub(crate) $name: Vec<$type>,)+ }
+
+        impl Tables {
+            /// The number of columns of this format.
+            pub(crate) const N_COLUMNS: usize = [$(stringify!($name)),+].len();
+            /// The names of the columns, for the breakdown by part.
+            pub(crate) const NAMES: &'static [&'static str] = &[$(stringify!($name)),+];
+
+            /// The bytes of each column, in the order of the format.
+            pub(crate) fn bytes(&self) -> Vec<&[u8]> {
+                vec![$(bytemuck::cast_slice(&self.$name)),+]
+            }
+        }
+
+        #[allow(non_camel_case_types, reason = "one variant a column, named as the column")]
+        #[derive(Clone, Copy)]
+        enum Id { $($name),+ }
+
+        impl Segment {
+            $($(#[$doc])* pub(crate) fn $name(&self) -> Column<'_, $type> { self.column(Id::$name as usize) })+
+        }
+    };
+}
+
+columns! {
+    /// Kind of each event.
+    e_kind: u8,
+    /// State (bits 0-2), evidence (bit 3), outcome (bits 4-5: 0 none, 1 pass, 2 fail), has a run (bit 6).
+    e_bits: u8,
+    /// When it happened, nanoseconds; never later than recorded.
+    e_time: i64,
+    /// Symbol of the actor.
+    e_actor: u32,
+    /// Symbol of the namespace.
+    e_namespace: u32,
+    /// Symbol of the job; 0 none.
+    e_job: u32,
+    /// Position of the first recorded event of its attempt.
+    e_leader: u32,
+    /// One more than the position of the previous event with the same namespace and run id; 0 none.
+    e_previous: u32,
+    /// Number of its attempt.
+    e_attempt: u16,
+    /// End of its mentions.
+    e_mentions: u32,
+    /// End of its attributes.
+    e_attributes: u32,
+    /// First position of each stretch of equal recorded instants, and that instant.
+    rec_position: u32,
+    /// The instant of each stretch.
+    rec_time: i64,
+    /// Target of each mention: a version; with flags an entity or a digest reference.
+    m_target: u32,
+    /// Side, role and flags of each mention.
+    m_bits: u16,
+    /// Outputs with `from`: the mention.
+    from_mention: u32,
+    /// Outputs with `from`: the end of the list.
+    from_end: u32,
+    /// Indexes into the event's inputs.
+    from_input: u32,
+    /// Digest of a digest reference.
+    q_digest: [u8; 32],
+    /// One more than the entity of a digest reference; 0 any.
+    q_entity: u32,
+    /// Entity of each version.
+    v_entity: u32,
+    /// Number of each version within its entity, from 1.
+    v_number: u32,
+    /// Position of the event that minted it.
+    v_mint: u32,
+    /// Digest key of the version; zeros where it had none when minted.
+    v_digest: [u8; 32],
+    /// Symbol of its label; 0 none.
+    v_label: u32,
+    /// Origin external (bit 0), digest not blake3 (bit 1).
+    v_bits: u8,
+    /// Version that took a digest, a label, a size or rows later.
+    u_version: u32,
+    /// The event that gave it.
+    u_event: u32,
+    /// What was given.
+    u_field: u8,
+    /// The value: a symbol, or bytes and rows.
+    u_value: u64,
+    /// Kind of each entity.
+    n_kind: u8,
+    /// Symbol of its namespace.
+    n_namespace: u32,
+    /// Symbol of its name.
+    n_name: u32,
+    /// End of each symbol's bytes.
+    s_end: u64,
+    /// The bytes of all symbols.
+    s_bytes: u8,
+    /// Symbol of the key (bits 0-29) and its namespace (bits 30-31).
+    a_key: u32,
+    /// The value, packed.
+    a_value: u32,
+    /// Numbers that do not fit when packed.
+    a_wide: f64,
+    /// Event of each fact.
+    f_event: u32,
+    /// Predicate of each fact.
+    f_predicate: u8,
+    /// What its subject is: entity, version or event.
+    f_scope: u8,
+    /// Its subject.
+    f_subject: u32,
+    /// Its object: a symbol, an entity or a version.
+    f_object: u32,
+    /// Event of each slot change.
+    d_event: u32,
+    /// Symbol of the environment, folded to lower case; 0 every environment.
+    d_environment: u32,
+    /// Symbol of the service; 0 the model's name (deployment) or every service (retirement).
+    d_service: u32,
+    /// Whether it joins the slot's content.
+    d_alongside: u8,
+    /// Event that has a point in time of its own.
+    w_event: u32,
+    /// Until when an audit is valid.
+    w_time: i64,
+    /// Retracting event.
+    r_event: u32,
+    /// Retracted event.
+    r_target: u32,
+    /// First event of an attempt that has a root.
+    p_leader: u32,
+    /// Key of the root run.
+    p_root: u64,
+
+    /// Sorted id keys.
+    id_key: u64,
+    /// Further bits of the id key.
+    id_check: u32,
+    /// Their positions.
+    id_position: u32,
+    /// Sorted run keys (namespace and run id).
+    run_key: u64,
+    /// Further bits of the run key.
+    run_check: u32,
+    /// The newest event of the run in this segment.
+    run_last: u32,
+    /// Sorted mixed pairs of entity and label.
+    label_key: u64,
+    /// Their versions.
+    label_version: u32,
+    /// Sorted pairs of a version (high) and the symbol of the text of a further digest (low).
+    x_pair: u64,
+    /// Sorted first eight bytes of digests.
+    digest_key: u64,
+    /// Their versions.
+    digest_version: u32,
+    /// Sorted hashes of symbols.
+    sym_key: u64,
+    /// The symbols.
+    sym_id: u32,
+    /// Sorted pairs of name symbol (high) and entity (low).
+    name_entity: u64,
+    /// Sorted pairs of entity (high) and version (low).
+    entity_version: u64,
+    /// Sorted pairs of entity (high) and the event that names it without version (low).
+    entity_mention: u64,
+    /// Sorted pairs of digest reference symbol... first eight bytes of the digest, and below.
+    q_key: u64,
+    /// The digest reference.
+    q_id: u32,
+    /// The events that mention it are found by this: the event of each digest reference.
+    q_event: u32,
+    /// Sorted pairs of attempt leader (high) and later member (low).
+    leader_member: u64,
+    /// End of the mentions of each version of this segment.
+    back_end: u32,
+    /// Events that mention it.
+    back_event: u32,
+    /// Low bits of the mention.
+    back_bits: u16,
+    /// Sorted pairs of an older version (high) and the event that mentions it (low).
+    old_pair: u64,
+    /// Low bits of the mention.
+    old_bits: u16,
+}
+
+/// Where the ids of a segment begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bases {
+    pub(crate) event: u32,
+    pub(crate) mention: u32,
+    pub(crate) attribute: u32,
+    pub(crate) wide: u32,
+    pub(crate) from: u32,
+    pub(crate) query: u32,
+    pub(crate) version: u32,
+    pub(crate) entity: u32,
+    pub(crate) symbol: u32,
+    pub(crate) symbol_byte: u64,
+}
+
+impl Bases {
+    /// As words of the header.
+    pub(crate) fn words(&self) -> [u64; 10] {
+        [
+            self.event.into(),
+            self.mention.into(),
+            self.attribute.into(),
+            self.wide.into(),
+            self.from.into(),
+            self.query.into(),
+            self.version.into(),
+            self.entity.into(),
+            self.symbol.into(),
+            self.symbol_byte,
+        ]
+    }
+
+    /// From words of the header.
+    pub(crate) fn from_words(words: &[u64; 10]) -> Self {
+        Self {
+            event: words[0] as u32,
+            mention: words[1] as u32,
+            attribute: words[2] as u32,
+            wide: words[3] as u32,
+            from: words[4] as u32,
+            query: words[5] as u32,
+            version: words[6] as u32,
+            entity: words[7] as u32,
+            symbol: words[8] as u32,
+            symbol_byte: words[9],
+        }
+    }
+}
+
+/// Mention bits: side.
+pub(crate) const SIDE: u16 = 0b11;
+/// An input.
+pub(crate) const INPUT: u16 = 0;
+/// An output.
+pub(crate) const OUTPUT: u16 = 1;
+/// An `about`.
+pub(crate) const ABOUT: u16 = 2;
+/// Where the role stands.
+pub(crate) const ROLE_SHIFT: u16 = 2;
+/// The role.
+pub(crate) const ROLE: u16 = 0b111 << ROLE_SHIFT;
+/// The target is an entity: a late-bound input, a bare output of a run under way, a tag of all versions...
+pub(crate) const ENTITY: u16 = 1 << 5;
+/// The target is a digest reference: every version that holds it.
+pub(crate) const DIGEST: u16 = 1 << 6;
+/// The version was found by digest alone; of several, the late-bound rule picks.
+pub(crate) const BY_DIGEST: u16 = 1 << 7;
+/// The edge was deduced.
+pub(crate) const INFERRED: u16 = 1 << 8;
+/// The output of a failed run.
+pub(crate) const PARTIAL: u16 = 1 << 9;
+/// The output has a list of the inputs that led to it.
+pub(crate) const HAS_FROM: u16 = 1 << 10;
+/// Named by label or number.
+pub(crate) const PINNED: u16 = 1 << 11;
+
+/// Pairs of two ids in one sorted column.
+pub(crate) fn pair(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+impl Tables {
+    /// Fills the lookups from the forward columns of one segment; `id`s and `run`s are added by the fold.
+    pub(crate) fn derive(&mut self, bases: &Bases) {
+        self.sort_keyed();
+        self.entity_version =
+            self.v_entity.iter().enumerate().map(|(i, entity)| pair(*entity, bases.version + i as u32)).collect();
+        self.entity_version.sort_unstable();
+        self.name_entity =
+            self.n_name.iter().enumerate().map(|(i, name)| pair(*name, bases.entity + i as u32)).collect();
+        self.name_entity.sort_unstable();
+        self.leader_member = self
+            .e_leader
+            .iter()
+            .enumerate()
+            .filter(|(i, leader)| **leader != bases.event + *i as u32)
+            .map(|(i, leader)| pair(*leader, bases.event + i as u32))
+            .collect();
+        self.leader_member.sort_unstable();
+        self.derive_mentions(bases);
+    }
+
+    fn sort_keyed(&mut self) {
+        self.x_pair.sort_unstable();
+        let mut taken = zip_taken(&self.u_version, &self.u_event, &self.u_field, &self.u_value);
+        taken.sort_unstable();
+        self.set_taken(taken);
+        sort_pairs(&mut self.label_key, &mut self.label_version);
+        sort_pairs(&mut self.digest_key, &mut self.digest_version);
+        sort_pairs(&mut self.sym_key, &mut self.sym_id);
+        let ids = sorted(zip(&self.id_key, &self.id_check, &self.id_position));
+        (self.id_key, self.id_check, self.id_position) = unzip(ids);
+        let runs = sorted(zip(&self.run_key, &self.run_check, &self.run_last));
+        (self.run_key, self.run_check, self.run_last) = unzip(newest_of_run(runs));
+        let queries = sorted(zip(&self.q_key, &self.q_id, &self.q_event));
+        (self.q_key, self.q_id, self.q_event) = unzip(queries);
+    }
+
+    fn set_taken(&mut self, rows: Vec<Taken>) {
+        self.u_version = rows.iter().map(|r| r.0).collect();
+        self.u_event = rows.iter().map(|r| r.1).collect();
+        self.u_field = rows.iter().map(|r| r.2).collect();
+        self.u_value = rows.iter().map(|r| r.3).collect();
+    }
+
+    /// The reverse of the mentions: counted per version of this segment, sorted pairs for older ones.
+    pub(crate) fn derive_mentions(&mut self, bases: &Bases) {
+        let n_versions = self.v_entity.len();
+        let mut ends = vec![0u32; n_versions + 1];
+        let (mut old, mut late) = (Vec::new(), Vec::new());
+        self.each_mention(bases, |event, target, bits| {
+            if bits & ENTITY != 0 {
+                late.push(pair(target, event));
+            } else if bits & DIGEST == 0 {
+                match target.checked_sub(bases.version) {
+                    Some(row) => ends[row as usize + 1] += 1,
+                    None => old.push((pair(target, event), bits)),
+                }
+            }
+        });
+        for i in 1..=n_versions {
+            ends[i] += ends[i - 1];
+        }
+        let total = ends[n_versions] as usize;
+        let (mut events, mut bits_of) = (vec![0u32; total], vec![0u16; total]);
+        let mut next = ends.clone();
+        self.each_mention(bases, |event, target, bits| {
+            if bits & (ENTITY | DIGEST) == 0 && target >= bases.version {
+                let slot = &mut next[(target - bases.version) as usize];
+                events[*slot as usize] = event;
+                bits_of[*slot as usize] = bits;
+                *slot += 1;
+            }
+        });
+        old.sort_unstable();
+        late.sort_unstable();
+        late.dedup();
+        self.back_end = ends.split_off(1);
+        self.back_event = events;
+        self.back_bits = bits_of;
+        (self.old_pair, self.old_bits) = old.into_iter().unzip();
+        self.entity_mention = late;
+    }
+
+    fn each_mention(&self, bases: &Bases, mut f: impl FnMut(u32, u32, u16)) {
+        let mut start = 0;
+        for (i, end) in self.e_mentions.iter().enumerate() {
+            let end = (end - bases.mention) as usize;
+            for m in start..end {
+                f(bases.event + i as u32, self.m_target[m], self.m_bits[m]);
+            }
+            start = end;
+        }
+    }
+}
+
+/// Version, event, field, value.
+type Taken = (u32, u32, u8, u64);
+
+fn zip_taken(versions: &[u32], events: &[u32], fields: &[u8], values: &[u64]) -> Vec<Taken> {
+    versions.iter().zip(events).zip(fields).zip(values).map(|(((v, e), f), x)| (*v, *e, *f, *x)).collect()
+}
+
+type Triple = (u64, u32, u32);
+
+fn zip(keys: &[u64], checks: &[u32], values: &[u32]) -> Vec<Triple> {
+    keys.iter().zip(checks).zip(values).map(|((k, c), v)| (*k, *c, *v)).collect()
+}
+
+fn unzip(rows: Vec<Triple>) -> (Vec<u64>, Vec<u32>, Vec<u32>) {
+    let mut columns = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    for (key, check, value) in rows {
+        columns.0.push(key);
+        columns.1.push(check);
+        columns.2.push(value);
+    }
+    columns
+}
+
+fn sorted(mut rows: Vec<Triple>) -> Vec<Triple> {
+    rows.sort_unstable();
+    rows
+}
+
+/// Of several events of one run only the newest stands in the lookup; the others are reached through `e_previous`.
+fn newest_of_run(mut rows: Vec<Triple>) -> Vec<Triple> {
+    rows.reverse();
+    rows.dedup_by_key(|(key, check, _)| (*key, *check));
+    rows.reverse();
+    rows
+}
+
+fn sort_pairs(keys: &mut Vec<u64>, values: &mut Vec<u32>) {
+    let mut pairs: Vec<(u64, u32)> = keys.iter().copied().zip(values.iter().copied()).collect();
+    pairs.sort_unstable();
+    (*keys, *values) = pairs.into_iter().unzip();
+}
+
+/// Joins two neighboring segments into the tables of one.
+pub(crate) fn join(a: &Segment, b: &Segment) -> Tables {
+    let mut t = Tables::default();
+    macro_rules! concat {
+        ($($name:ident),+ $(,)?) => { $(
+            t.$name = Vec::with_capacity(a.$name().len() + b.$name().len());
+            t.$name.extend_from_slice(a.$name().all());
+            t.$name.extend_from_slice(b.$name().all());
+        )+ };
+    }
+    concat!(
+        e_kind,
+        e_bits,
+        e_time,
+        e_actor,
+        e_namespace,
+        e_job,
+        e_leader,
+        e_previous,
+        e_attempt,
+        e_mentions,
+        e_attributes,
+        m_target,
+        m_bits,
+        from_mention,
+        from_end,
+        from_input,
+        q_digest,
+        q_entity,
+        v_entity,
+        v_number,
+        v_mint,
+        v_digest,
+        v_label,
+        v_bits,
+        n_kind,
+        n_namespace,
+        n_name,
+        s_end,
+        s_bytes,
+        a_key,
+        a_value,
+        a_wide,
+        f_event,
+        f_predicate,
+        f_scope,
+        f_subject,
+        f_object,
+        d_event,
+        d_environment,
+        d_service,
+        d_alongside,
+        w_event,
+        w_time,
+        r_event,
+        r_target,
+        p_leader,
+        p_root,
+    );
+    // A segment opens a stretch of its own; joined, equal instants are one stretch again.
+    let continued = usize::from(a.rec_time().all().last() == b.rec_time().all().first());
+    t.rec_position = [a.rec_position().all(), b.rec_position().all().get(continued..).unwrap_or(&[])].concat();
+    t.rec_time = [a.rec_time().all(), b.rec_time().all().get(continued..).unwrap_or(&[])].concat();
+    macro_rules! merge_keyed {
+        ($($key:ident, $value:ident;)+) => { $(
+            (t.$key, t.$value) = merge_keyed((a.$key().all(), a.$value().all()), (b.$key().all(), b.$value().all()));
+        )+ };
+    }
+    merge_keyed!(label_key, label_version; digest_key, digest_version; sym_key, sym_id;);
+    t.x_pair = merge_sorted(a.x_pair().all(), b.x_pair().all());
+    t.name_entity = merge_sorted(a.name_entity().all(), b.name_entity().all());
+    t.entity_version = merge_sorted(a.entity_version().all(), b.entity_version().all());
+    t.leader_member = merge_sorted(a.leader_member().all(), b.leader_member().all());
+    macro_rules! rows {
+        ($s:ident, $key:ident, $check:ident, $value:ident) => {
+            zip($s.$key().all(), $s.$check().all(), $s.$value().all())
+        };
+    }
+    let taken = |s: &Segment| zip_taken(s.u_version().all(), s.u_event().all(), s.u_field().all(), s.u_value().all());
+    t.set_taken(merge_sorted(&taken(a), &taken(b)));
+    let ids = merge_sorted(&rows!(a, id_key, id_check, id_position), &rows!(b, id_key, id_check, id_position));
+    (t.id_key, t.id_check, t.id_position) = unzip(ids);
+    let runs = merge_sorted(&rows!(a, run_key, run_check, run_last), &rows!(b, run_key, run_check, run_last));
+    (t.run_key, t.run_check, t.run_last) = unzip(newest_of_run(runs));
+    let queries = merge_sorted(&rows!(a, q_key, q_id, q_event), &rows!(b, q_key, q_id, q_event));
+    (t.q_key, t.q_id, t.q_event) = unzip(queries);
+    t.derive_mentions(&a.bases);
+    t
+}
+
+fn merge_sorted<T: Ord + Copy>(a: &[T], b: &[T]) -> Vec<T> {
+    let mut out = Vec::with_capacity(a.len() + b.len());
+    let (mut i, mut j) = (0, 0);
+    while i < a.len() && j < b.len() {
+        if b[j] < a[i] {
+            out.push(b[j]);
+            j += 1;
+        } else {
+            out.push(a[i]);
+            i += 1;
+        }
+    }
+    out.extend_from_slice(&a[i..]);
+    out.extend_from_slice(&b[j..]);
+    out
+}
+
+type Keyed<'a> = (&'a [u64], &'a [u32]);
+
+fn merge_keyed(a: Keyed<'_>, b: Keyed<'_>) -> (Vec<u64>, Vec<u32>) {
+    let n = a.0.len() + b.0.len();
+    let (mut keys, mut values) = (Vec::with_capacity(n), Vec::with_capacity(n));
+    let (mut i, mut j) = (0, 0);
+    while i < a.0.len() || j < b.0.len() {
+        let take_b = i == a.0.len() || (j < b.0.len() && b.0[j] < a.0[i]);
+        let (source, at) = if take_b { (b, &mut j) } else { (a, &mut i) };
+        keys.push(source.0[*at]);
+        values.push(source.1[*at]);
+        *at += 1;
+    }
+    (keys, values)
+}

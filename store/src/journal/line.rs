@@ -1,0 +1,165 @@
+//! The line: one event of the journal as text, with its position and checksum.
+
+use std::io::BufRead as _;
+
+use crate::event::LEAF_BYTES_MAX;
+
+/// The longest line, in bytes, with its newline.
+pub(crate) const LINE_BYTES_MAX: usize = LEAF_BYTES_MAX + 128;
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+const CRC_DIGITS: usize = 8;
+
+/// One record of the journal, borrowed from the buffer that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its position, the index of its leaf.
+    pub position: u64,
+    /// The digest of the bytes as received, for an event with an id of its own.
+    pub received: Option<[u8; 32]>,
+    /// The canonical event.
+    pub leaf: &'a [u8],
+    /// The whole line with its newline, as stored.
+    pub line: &'a [u8],
+}
+
+/// One record that owns its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordBuf {
+    /// Its position.
+    pub position: u64,
+    /// The digest of the bytes as received, for an event with an id of its own.
+    pub received: Option<[u8; 32]>,
+    /// The canonical event.
+    pub leaf: Vec<u8>,
+}
+
+impl From<Record<'_>> for RecordBuf {
+    fn from(record: Record<'_>) -> Self {
+        Self { position: record.position, received: record.received, leaf: record.leaf.to_vec() }
+    }
+}
+
+/// Writes one line and returns its checksum.
+pub(crate) fn write(position: u64, received: Option<&[u8; 32]>, leaf: &[u8], out: &mut Vec<u8>) -> u32 {
+    out.reserve(leaf.len() + 100);
+    let start = out.len();
+    write_decimal(position, out);
+    let crc_at = out.len() + 1;
+    out.extend_from_slice(b" ########");
+    let rest = out.len();
+    out.push(b' ');
+    match received {
+        None => out.push(b'-'),
+        Some(bytes) => bytes.iter().for_each(|b| out.extend([HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]])),
+    }
+    out.push(b' ');
+    out.extend_from_slice(leaf);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&out[start..crc_at - 1]), &out[rest..]);
+    for (i, digit) in out[crc_at..crc_at + CRC_DIGITS].iter_mut().enumerate() {
+        *digit = HEX[(crc >> (28 - 4 * i)) as usize & 15];
+    }
+    out.push(b'\n');
+    crc
+}
+
+fn write_decimal(mut value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Reads one line with its newline; the error says what is wrong with it.
+pub(crate) fn parse(line: &[u8]) -> Result<(Record<'_>, u32), &'static str> {
+    let body = line.strip_suffix(b"\n").ok_or("the line does not end")?;
+    let digits = body.iter().take(21).position(|b| *b == b' ').ok_or("no position")?;
+    let position = decimal(&body[..digits]).ok_or("no position")?;
+    let rest = digits + 1 + CRC_DIGITS;
+    if body.len() < rest + 4 || body[rest] != b' ' {
+        return Err("no checksum");
+    }
+    let crc = checksum(&body[digits + 1..rest]).ok_or("no checksum")?;
+    if crc32c::crc32c_append(crc32c::crc32c(&body[..digits]), &body[rest..]) != crc {
+        return Err("the checksum differs");
+    }
+    let body = &body[rest + 1..];
+    let (received, leaf) = match body {
+        [b'-', b' ', leaf @ ..] => (None, leaf),
+        _ if body.len() > 65 && body[64] == b' ' => (Some(digest(&body[..64]).ok_or("no digest")?), &body[65..]),
+        _ => return Err("no digest"),
+    };
+    Ok((Record { position, received, leaf, line }, crc))
+}
+
+/// Reads one line that must have a given position.
+pub(crate) fn parse_at(line: &[u8], position: u64) -> Result<(Record<'_>, u32), String> {
+    let (record, crc) = parse(line)?;
+    if record.position == position {
+        Ok((record, crc))
+    } else {
+        Err(format!("position {} where {position} belongs", record.position))
+    }
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || (digits[0] == b'0' && digits.len() > 1) {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, b| {
+        b.is_ascii_digit().then(|| value.checked_mul(10)?.checked_add(u64::from(b - b'0')))?
+    })
+}
+
+/// Lower-case digits only: an upper-case one is a flipped bit.
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+fn checksum(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |value, b| Some(value << 4 | u32::from(nibble(*b)?)))
+}
+
+fn digest(hex: &[u8]) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(bytes)
+}
+
+/// The lines of a buffer, each with its newline and its offset; the last may lack the newline.
+pub(crate) struct Lines<'a> {
+    rest: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, offset: 0 }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = (usize, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // `skip_until` finds the newline with the vectorized search of the standard library.
+        let whole = self.rest;
+        let length = self.rest.skip_until(b'\n').ok().filter(|n| *n > 0)?;
+        let at = self.offset;
+        self.offset += length;
+        Some((at, &whole[..length]))
+    }
+}

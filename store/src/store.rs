@@ -1,0 +1,405 @@
+//! The store: one write path for any number of processes and threads, and views at one fixed position.
+
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::artifact::{Artifacts, Payloads};
+use crate::digest::Blake3;
+use crate::error::{Result, StoreError};
+use crate::event::{Event, Prepared, Refusal};
+use crate::event_store::EventStore;
+use crate::graph::{Fold, Stack, View, folder};
+use crate::journal::{Head, Journal, JournalWriter, RecordBuf};
+use crate::layout::Layout;
+use crate::time::Time;
+
+/// A tail of this many events is sealed when a process closes the store.
+const SEAL_EVENTS_AT_CLOSE: u32 = 1024;
+/// A tail of this many events is sealed while a process goes on appending.
+const SEAL_EVENTS: u32 = 64 * 1024;
+
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is durable at a position.
+    Recorded(u64),
+    /// The same bytes under the same id were recorded before, at a position.
+    Duplicate(u64),
+    /// Another event has its id, at a position; nothing was written.
+    Conflict(u64),
+    /// It contradicts what is recorded; nothing was written.
+    Refused(Refusal),
+}
+
+/// One append waiting for its turn.
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<(u64, Vec<Prepared>, Time)>,
+    done: Vec<(u64, Result<Vec<Appended>>)>,
+    next_ticket: u64,
+    has_leader: bool,
+}
+
+/// What the writer keeps between two appends.
+#[derive(Default)]
+struct Writer {
+    fold: Option<Fold>,
+    events: Option<EventStore>,
+    /// Whether lines go to sled as they are committed (a bulk load) or are caught up at the end.
+    feed: bool,
+}
+
+/// An open store.
+pub struct Store {
+    layout: Layout,
+    journal: Journal,
+    artifacts: Artifacts,
+    payloads: Payloads,
+    lock_timeout: Duration,
+    queue: Mutex<Queue>,
+    turn: Condvar,
+    writer: Mutex<Writer>,
+}
+
+impl Store {
+    /// Makes a new store in a folder; `config` is the text of its `config.toml`, with the line `format = 1`.
+    pub fn create(root: &Path, config: &str) -> Result<Self> {
+        let layout = Layout::create(root, config)?;
+        Journal::create(&layout.part("journal"))?;
+        Artifacts::create(&layout.part("artifacts"))?;
+        Payloads::create(&layout.part("payloads"))?;
+        Self::open(root)
+    }
+
+    /// Opens the store in a folder. Costs the same however many events it holds.
+    pub fn open(root: &Path) -> Result<Self> {
+        let layout = Layout::open(root)?;
+        Ok(Self {
+            journal: Journal::open(&layout.part("journal"))?,
+            artifacts: Artifacts::open(&layout.part("artifacts"))?,
+            payloads: Payloads::open(&layout.part("payloads"))?,
+            layout,
+            lock_timeout: Duration::from_secs(2),
+            queue: Mutex::default(),
+            turn: Condvar::new(),
+            writer: Mutex::default(),
+        })
+    }
+
+    /// Sets how long an append waits for other processes before it fails with [`StoreError::Locked`].
+    #[must_use]
+    pub fn with_lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    /// The folder.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The artifacts.
+    pub fn artifacts(&self) -> &Artifacts {
+        &self.artifacts
+    }
+
+    /// The values moved out of events.
+    pub fn payloads(&self) -> &Payloads {
+        &self.payloads
+    }
+
+    /// How far the journal is published.
+    pub fn head(&self) -> Result<Head> {
+        self.journal.head()
+    }
+
+    /// From now on committed lines go to sled at once, so that a long load need not read them again.
+    pub fn feed_event_store(&self) -> Result<()> {
+        let mut writer = lock(&self.writer);
+        writer.feed = true;
+        if writer.events.is_none() {
+            writer.events = EventStore::open(&self.layout.part("sled"))?;
+        }
+        Ok(())
+    }
+
+    /// Appends events; each is durable, or its refusal decided, when this returns.
+    ///
+    /// Calls from several threads share one `fdatasync`: the first to come takes the others' events along.
+    pub fn append(&self, events: Vec<Prepared>, now: Time) -> Result<Vec<Appended>> {
+        for payload in events.iter().flat_map(|e| &e.payloads) {
+            self.payloads.put(&payload.digest, &payload.bytes)?;
+        }
+        let mut queue = lock(&self.queue);
+        let ticket = queue.next_ticket;
+        queue.next_ticket += 1;
+        queue.waiting.push((ticket, events, now));
+        loop {
+            if let Some(at) = queue.done.iter().position(|(t, _)| *t == ticket) {
+                return queue.done.swap_remove(at).1;
+            }
+            if queue.has_leader {
+                queue = self.turn.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            queue.has_leader = true;
+            let batch = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            let tickets: Vec<u64> = batch.iter().map(|(t, ..)| *t).collect();
+            let results = self.append_batch(batch);
+            queue = lock(&self.queue);
+            queue.has_leader = false;
+            queue.done.extend(tickets.into_iter().zip(results));
+            self.turn.notify_all();
+        }
+    }
+
+    /// Appends what several threads brought, with one sync; one result a thread.
+    fn append_batch(&self, batch: Vec<(u64, Vec<Prepared>, Time)>) -> Vec<Result<Vec<Appended>>> {
+        let n = batch.len();
+        match self.commit_batch(batch) {
+            Ok(results) => results.into_iter().map(Ok).collect(),
+            Err(error) => {
+                let text = error.to_string();
+                let mut errors = vec![Err(error)];
+                // The one error has several receivers; the others get its text.
+                errors.extend((1..n).map(|_| Err(StoreError::Batch { what: text.clone() })));
+                errors
+            }
+        }
+    }
+
+    fn commit_batch(&self, batch: Vec<(u64, Vec<Prepared>, Time)>) -> Result<Vec<Vec<Appended>>> {
+        let mut writer = lock(&self.writer);
+        let mut journal = self.journal.lock(self.lock_timeout)?;
+        let mut fold = self.current_fold(&mut writer, journal.count())?;
+        let mut results = Vec::with_capacity(batch.len());
+        for (_, events, now) in batch {
+            let mut appended = Vec::with_capacity(events.len());
+            for event in events {
+                appended.push(self.append_one(&mut fold, &mut journal, event, now)?);
+            }
+            results.push(appended);
+        }
+        // A damaged page may have hidden an earlier event of the same id, so nothing is written on its word.
+        if let Err(error) = fold.stack().damage() {
+            folder::clear(&self.layout.part("graph"))?;
+            return Err(error);
+        }
+        let (first, lines) = journal.pending();
+        let fed = writer.feed.then(|| (first, lines.to_vec()));
+        journal.commit()?;
+        if let (Some((first, lines)), Some(events)) = (fed, &mut writer.events)
+            && (events.head() != first || events.append_lines(first, &lines).is_err())
+        {
+            // Someone else appended in between, or sled failed: it is caught up at the end instead.
+            writer.feed = false;
+        }
+        if fold.tail_len() >= SEAL_EVENTS {
+            folder::seal(&self.layout.part("graph"), &mut fold)?;
+        }
+        writer.fold = Some(fold);
+        Ok(results)
+    }
+
+    /// The fold at the journal's head: kept from the last append, or read from the index and the journal's tail.
+    ///
+    /// It is taken out of the writer, so that a failed append leaves none behind that is ahead of the journal.
+    fn current_fold(&self, writer: &mut Writer, count: u64) -> Result<Fold> {
+        let mut fold = match writer.fold.take() {
+            Some(fold) if u64::from(fold.next()) <= count => fold,
+            _ => self.open_fold(count),
+        };
+        self.fold_up_to(&mut fold, count)?;
+        Ok(fold)
+    }
+
+    /// A fold on the sealed segments; on nothing, if they are damaged or do not belong to this journal.
+    fn open_fold(&self, count: u64) -> Fold {
+        let stack = folder::open(&self.layout.part("graph")).unwrap_or_default();
+        let fits = u64::from(stack.next_bases().event) <= count;
+        Fold::new(if fits { stack } else { Stack::default() })
+    }
+
+    fn fold_up_to(&self, fold: &mut Fold, count: u64) -> Result<()> {
+        self.journal.read_from(fold.next().into(), count, &mut |record| {
+            let (event, id, recorded) = read_leaf(record.leaf, record.received.is_some())?;
+            fold.apply(&event, &id, recorded);
+            Ok(())
+        })
+    }
+
+    fn append_one(&self, fold: &mut Fold, journal: &mut JournalWriter, event: Prepared, now: Time) -> Result<Appended> {
+        let Prepared { event, id, received, mut leaf, .. } = event;
+        if let Some(position) = fold.find_id(&event.namespace, &id) {
+            let position = u64::from(position);
+            let same = match received {
+                // An id that is the digest of the bytes is the same for the same bytes only.
+                None => true,
+                Some(digest) => self.received_at(journal, position)? == Some(digest),
+            };
+            return Ok(if same { Appended::Duplicate(position) } else { Appended::Conflict(position) });
+        }
+        if let Err(refusal) = fold.check(&event) {
+            return Ok(Appended::Refused(refusal));
+        }
+        let recorded = now.floor_micros().max(journal.recorded_last());
+        leaf.record(recorded);
+        let position = journal.append(received.map(|d| d.0), leaf.as_bytes(), recorded);
+        let folded = fold.apply(&event, &id, recorded);
+        debug_assert_eq!(u64::from(folded), position);
+        Ok(Appended::Recorded(position))
+    }
+
+    /// The digest of the bytes in which a recorded event, or one of the batch being appended, was received.
+    fn received_at(&self, journal: &JournalWriter, position: u64) -> Result<Option<Blake3>> {
+        let (first, lines) = journal.pending();
+        if position < first {
+            return Ok(self.journal.get(position)?.received.map(Blake3));
+        }
+        let line = lines.split(|b| *b == b'\n').nth((position - first) as usize).unwrap_or_default();
+        let field = line.split(|b| *b == b' ').nth(2).unwrap_or_default();
+        Ok(std::str::from_utf8(field).ok().and_then(Blake3::from_hex))
+    }
+
+    /// A view of everything recorded so far.
+    pub fn view(&self) -> Result<View> {
+        let count = self.head()?.count;
+        let mut writer = lock(&self.writer);
+        let mut fold = self.current_fold(&mut writer, count)?;
+        let view = View::new(folder::snapshot(&mut fold)?);
+        writer.fold = Some(fold);
+        view.check()?;
+        Ok(view)
+    }
+
+    /// A view folded from the journal alone, when the index is damaged.
+    pub fn view_of_journal(&self) -> Result<View> {
+        let count = self.head()?.count;
+        let mut fold = Fold::new(Stack::default());
+        self.fold_up_to(&mut fold, count)?;
+        let view = View::new(folder::snapshot(&mut fold)?);
+        lock(&self.writer).fold = Some(fold);
+        Ok(view)
+    }
+
+    /// Brings the index and sled up to the journal within a budget; called at the end of a command.
+    ///
+    /// What is not done is no loss: the next command goes on with it.
+    pub fn close(self, budget: Duration) -> Result<()> {
+        let mut writer = self.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut fold) = writer.fold.take()
+            && fold.tail_len() >= SEAL_EVENTS_AT_CLOSE
+            && fold.stack().damage().is_ok()
+            && let Ok(journal) = self.journal.lock(Duration::from_millis(100))
+            && u64::from(fold.next()) <= journal.count()
+        {
+            folder::seal(&self.layout.part("graph"), &mut fold)?;
+        }
+        let events = match writer.events.take() {
+            Some(events) => Some(events),
+            None => EventStore::open(&self.layout.part("sled"))?,
+        };
+        if let Some(mut events) = events {
+            let count = self.journal.head()?.count;
+            events.catch_up(&self.journal, count, budget)?;
+            events.close()?;
+        }
+        Ok(())
+    }
+
+    /// Opens the reader of whole events: sled, or the journal where another process holds sled.
+    pub fn reader(&self) -> Result<Reader> {
+        let events = EventStore::open(&self.layout.part("sled")).unwrap_or(None);
+        Ok(Reader { events, journal: self.journal.clone() })
+    }
+
+    /// Recreates `graph/` and `sled/` from the journal; the number of events.
+    pub fn rebuild(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<u64> {
+        let mut writer = lock(&self.writer);
+        writer.fold = None;
+        writer.events = None;
+        let journal = self.journal.lock(self.lock_timeout)?;
+        let count = journal.count();
+        let graph = self.layout.part("graph");
+        folder::clear(&graph)?;
+        let mut fold = Fold::new(Stack::default());
+        while u64::from(fold.next()) < count {
+            let until = count.min(u64::from(fold.next()) + u64::from(SEAL_EVENTS));
+            self.fold_up_to(&mut fold, until)?;
+            folder::seal(&graph, &mut fold)?;
+            progress(until, count);
+        }
+        drop(journal);
+        if let Some(mut events) = EventStore::open(&self.layout.part("sled"))? {
+            events.renew()?;
+            events.catch_up(&self.journal, count, Duration::MAX)?;
+            events.close()?;
+        }
+        Ok(count)
+    }
+
+    /// Checks the index against a fresh fold of the journal: every page, and every answer-bearing column.
+    pub fn verify_graph(&self) -> Result<u64> {
+        let stack = folder::open(&self.layout.part("graph"))?;
+        let count = u64::from(stack.next_bases().event);
+        let head = self.head()?.count;
+        if count > head {
+            let what = format!("the index holds {count} events, the journal {head}");
+            return Err(StoreError::corrupt(self.layout.part("graph"), 0, what));
+        }
+        let mut fold = Fold::new(Stack::default());
+        self.fold_up_to(&mut fold, count)?;
+        folder::compare(&stack, &mut fold)?;
+        Ok(count)
+    }
+}
+
+/// Reads whole events by position.
+pub struct Reader {
+    events: Option<EventStore>,
+    journal: Journal,
+}
+
+impl Reader {
+    /// The record at a position.
+    pub fn get(&self, position: u64) -> Result<RecordBuf> {
+        if let Some(events) = &self.events
+            && position < events.head()
+            && let Ok(record) = events.get(position)
+        {
+            return Ok(record);
+        }
+        self.journal.get(position)
+    }
+
+    /// The event at a position, with its id and the instant of recording.
+    pub fn event(&self, position: u64) -> Result<(Event, String, Time)> {
+        let record = self.get(position)?;
+        read_leaf(&record.leaf, record.received.is_some())
+    }
+}
+
+/// Reads an event from its leaf, with its id and the instant of recording; `own_id` says whether its emitter gave the id.
+pub fn read_leaf(leaf: &[u8], own_id: bool) -> Result<(Event, String, Time)> {
+    let (mut event, recorded) = Event::from_leaf(leaf)?;
+    let id = event.id.take().unwrap_or_default();
+    if own_id {
+        event.id = Some(id.clone());
+    }
+    Ok((event, id, recorded))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
