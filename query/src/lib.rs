@@ -1,3 +1,7 @@
 //! The questions: the query language, its planning and execution, and the output of answers.
 
+mod engine;
 pub mod output;
+pub mod syntax;
+
+pub use engine::{Class, QueryError, Request, answer};

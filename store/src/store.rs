@@ -33,9 +33,18 @@ pub enum Appended {
 }
 
 /// One append waiting for its turn.
+struct Waiting {
+    ticket: u64,
+    events: Vec<Prepared>,
+    now: Time,
+    /// Whether nothing is wanted after the first event that is not accepted.
+    strict: bool,
+}
+
+/// The appends that wait, and what became of those that were done.
 #[derive(Default)]
 struct Queue {
-    waiting: Vec<(u64, Vec<Prepared>, Time)>,
+    waiting: Vec<Waiting>,
     done: Vec<(u64, Result<Vec<Appended>>)>,
     next_ticket: u64,
     has_leader: bool,
@@ -133,13 +142,22 @@ impl Store {
     ///
     /// Calls from several threads share one `fdatasync`: the first to come takes the others' events along.
     pub fn append(&self, events: Vec<Prepared>, now: Time) -> Result<Vec<Appended>> {
+        self.append_as(events, now, false)
+    }
+
+    /// As [`Store::append`], but nothing is written after the first conflict or refusal, which is the last result.
+    pub fn append_until_refused(&self, events: Vec<Prepared>, now: Time) -> Result<Vec<Appended>> {
+        self.append_as(events, now, true)
+    }
+
+    fn append_as(&self, events: Vec<Prepared>, now: Time, strict: bool) -> Result<Vec<Appended>> {
         for payload in events.iter().flat_map(|e| &e.payloads) {
             self.payloads.put(&payload.digest, &payload.bytes)?;
         }
         let mut queue = lock(&self.queue);
         let ticket = queue.next_ticket;
         queue.next_ticket += 1;
-        queue.waiting.push((ticket, events, now));
+        queue.waiting.push(Waiting { ticket, events, now, strict });
         loop {
             if let Some(at) = queue.done.iter().position(|(t, _)| *t == ticket) {
                 return queue.done.swap_remove(at).1;
@@ -151,7 +169,7 @@ impl Store {
             queue.has_leader = true;
             let batch = std::mem::take(&mut queue.waiting);
             drop(queue);
-            let tickets: Vec<u64> = batch.iter().map(|(t, ..)| *t).collect();
+            let tickets: Vec<u64> = batch.iter().map(|waiting| waiting.ticket).collect();
             let results = self.append_batch(batch);
             queue = lock(&self.queue);
             queue.has_leader = false;
@@ -161,7 +179,7 @@ impl Store {
     }
 
     /// Appends what several threads brought, with one sync; one result a thread.
-    fn append_batch(&self, batch: Vec<(u64, Vec<Prepared>, Time)>) -> Vec<Result<Vec<Appended>>> {
+    fn append_batch(&self, batch: Vec<Waiting>) -> Vec<Result<Vec<Appended>>> {
         let n = batch.len();
         match self.commit_batch(batch) {
             Ok(results) => results.into_iter().map(Ok).collect(),
@@ -175,15 +193,20 @@ impl Store {
         }
     }
 
-    fn commit_batch(&self, batch: Vec<(u64, Vec<Prepared>, Time)>) -> Result<Vec<Vec<Appended>>> {
+    fn commit_batch(&self, batch: Vec<Waiting>) -> Result<Vec<Vec<Appended>>> {
         let mut writer = lock(&self.writer);
         let mut journal = self.journal.lock(self.lock_timeout)?;
         let mut fold = self.current_fold(&mut writer, journal.count())?;
         let mut results = Vec::with_capacity(batch.len());
-        for (_, events, now) in batch {
+        for Waiting { events, now, strict, .. } in batch {
             let mut appended = Vec::with_capacity(events.len());
             for event in events {
-                appended.push(self.append_one(&mut fold, &mut journal, event, now)?);
+                let one = self.append_one(&mut fold, &mut journal, event, now)?;
+                let refused = matches!(one, Appended::Conflict(_) | Appended::Refused(_));
+                appended.push(one);
+                if strict && refused {
+                    break;
+                }
             }
             results.push(appended);
         }

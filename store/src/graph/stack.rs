@@ -336,6 +336,16 @@ impl Stack {
         found
     }
 
+    /// All mention bits of the index together.
+    pub(crate) fn any_bits(&self) -> u16 {
+        self.segments.iter().fold(0, |all, s| all | s.any_bits().get(0))
+    }
+
+    /// Whether any attempt has more than one event.
+    pub(crate) fn has_members(&self) -> bool {
+        self.segments.iter().any(|s| s.leader_member().len() > 0)
+    }
+
     /// The root key of an attempt that has one.
     pub(crate) fn root_of(&self, leader: u32) -> Option<u64> {
         let s = self.holder(leader, |b| b.event)?;

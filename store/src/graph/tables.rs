@@ -141,6 +141,8 @@ columns! {
     /// Key of the root run.
     p_root: u64,
 
+    /// One row: all mention bits of the segment together, so that readers know what they need not look for.
+    any_bits: u16,
     /// Sorted id keys.
     id_key: u64,
     /// Further bits of the id key.
@@ -353,6 +355,7 @@ impl Tables {
         self.back_end = ends.split_off(1);
         self.back_event = events;
         self.back_bits = bits_of;
+        self.any_bits = vec![self.m_bits.iter().fold(0, |all, bits| all | bits)];
         (self.old_pair, self.old_bits) = old.into_iter().unzip();
         self.entity_mention = late;
     }

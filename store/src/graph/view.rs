@@ -41,6 +41,9 @@ struct Visible {
 pub struct View {
     stack: Stack,
     visible: Visible,
+    /// All mention bits of the index together.
+    any_bits: u16,
+    has_members: bool,
     late: Arc<Mutex<HashMap<EntityId, Arc<Vec<Candidate>>>>>,
 }
 
@@ -144,7 +147,10 @@ impl View {
     /// A view of everything in a stack.
     pub(crate) fn new(stack: Stack) -> Self {
         let end = stack.next_bases().event;
+        let (any_bits, has_members) = (stack.any_bits(), stack.has_members());
         let mut view = Self {
+            any_bits,
+            has_members,
             stack,
             visible: Visible { end, until: i64::MAX, hidden: HashSet::new(), all: true },
             late: Arc::default(),
@@ -158,6 +164,8 @@ impl View {
     #[must_use]
     pub fn at(&self, count: u32, until: Time) -> Self {
         let mut view = Self {
+            any_bits: self.any_bits,
+            has_members: self.has_members,
             stack: self.stack.clone(),
             visible: Visible { end: count.min(self.total()), until: until.0, hidden: HashSet::new(), all: false },
             late: Arc::default(),
@@ -560,14 +568,91 @@ impl View {
             }
             f(event, usage(bits));
         });
-        let entity = self.entity(version);
-        for event in self.stack.entity_mentions(entity) {
-            if self.sees(event) {
-                self.late_uses(entity, version, event, &mut f);
+        if self.any_bits & ENTITY != 0 {
+            let entity = self.entity(version);
+            for event in self.stack.entity_mentions(entity) {
+                if self.sees(event) {
+                    self.late_uses(entity, version, event, &mut f);
+                }
             }
         }
-        self.digest_twins(version, &mut f);
-        self.digest_abouts(version, |event| f(event, Use::About));
+        if self.any_bits & BY_DIGEST != 0 {
+            self.digest_twins(version, &mut f);
+        }
+        if self.any_bits & DIGEST != 0 {
+            self.digest_abouts(version, |event| f(event, Use::About));
+        }
+    }
+
+    /// Whether any output lists the inputs that led to it.
+    #[inline]
+    pub fn has_from(&self) -> bool {
+        self.any_bits & HAS_FROM != 0
+    }
+
+    /// Whether an attempt certainly has its first event only.
+    #[inline]
+    pub fn is_alone(&self, leader: Position) -> bool {
+        !self.has_members || self.stack.members(leader).is_empty()
+    }
+
+    /// The versions that uses without producer minted, ascending.
+    pub fn external_versions(&self) -> Vec<VersionId> {
+        let mut external = Vec::new();
+        for s in self.stack.segments() {
+            let base = s.bases.version;
+            let rows = s.v_bits().all().iter().enumerate();
+            external.extend(rows.filter(|(_, bits)| *bits & EXTERNAL != 0).map(|(row, _)| base + row as u32));
+        }
+        let n_versions = self.n_versions();
+        external.retain(|v| *v < n_versions);
+        external
+    }
+
+    /// The number of events recorded no later than an instant.
+    pub fn count_recorded_by(&self, instant: Time) -> u32 {
+        let (mut low, mut high) = (0, self.total());
+        while low < high {
+            let middle = u32::midpoint(low, high);
+            if self.stack.recorded(middle) <= instant {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// The actors of all events.
+    pub fn actors(&self) -> HashSet<Symbol> {
+        let mut actors = HashSet::new();
+        for s in self.stack.segments() {
+            let mut last = u32::MAX;
+            for actor in s.e_actor().all() {
+                if *actor != last {
+                    last = *actor;
+                    actors.insert(last);
+                }
+            }
+        }
+        actors
+    }
+
+    /// The namespaces of all events.
+    pub fn namespaces(&self) -> Vec<Symbol> {
+        let mut namespaces = HashSet::new();
+        for s in self.stack.segments() {
+            let mut last = u32::MAX;
+            for namespace in s.e_namespace().all() {
+                if *namespace != last {
+                    last = *namespace;
+                    namespaces.insert(last);
+                }
+            }
+        }
+        let mut namespaces: Vec<_> = namespaces.into_iter().collect();
+        namespaces.sort_unstable();
+        namespaces
     }
 
     fn late_uses(&self, entity: EntityId, version: VersionId, event: Position, f: &mut impl FnMut(Position, Use)) {

@@ -1,9 +1,16 @@
 //! The journal: the write-ahead truth, append-only segments of one event a line.
 
+mod block;
 mod cut;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::unit_arg)]
+mod faults;
 mod head;
 mod line;
 mod medium;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::unit_arg)]
+mod power_loss;
 mod read;
 mod recover;
 mod reject;
@@ -14,6 +21,7 @@ mod segment;
 mod spool;
 mod survey;
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::unit_arg)]
 mod tests;
 mod verify;
 mod writer;
@@ -33,8 +41,8 @@ pub use spool::Spool;
 pub use verify::{CutFile, Damage, JournalReport};
 pub use writer::JournalWriter;
 
+pub(crate) use block::Block;
 pub(crate) use line::{Lines, parse_at as parse_line_at};
-pub(crate) use sealed::Packer;
 pub(crate) use survey::Found;
 
 use crate::error::{Result, StoreError};

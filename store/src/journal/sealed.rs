@@ -1,5 +1,6 @@
 //! Sealed segments: independent zstd frames of whole lines, and an index in a skippable frame at the end.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -11,7 +12,7 @@ use super::segment::{CHUNK_BYTES, Chunk, log_path, sealed_path};
 use crate::error::{Result, StoreError};
 
 /// Measured: on lines full of hex digits, level 1 is as small as level 6 and four times as fast.
-const LEVEL: i32 = 1;
+pub(crate) const LEVEL: i32 = 1;
 /// The magic number of a frame that every zstd reader skips.
 const SKIPPABLE: [u8; 4] = 0x184D_2A5E_u32.to_le_bytes();
 /// `<bytes of the index> <its crc32c> lineage\n`.
@@ -46,7 +47,9 @@ impl Index {
     fn encode(&self, base: u64, offset: u64) -> Vec<u8> {
         let mut text = format!("lineage-sealed 1 {base} {} {}\n", self.end, self.frames.len());
         for frame in &self.frames {
-            text += &format!("{} {} {} {} {:08x}\n", frame.first, frame.offset, frame.stored, frame.raw, frame.crc);
+            let Frame { first, offset, stored, raw, crc } = frame;
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{first} {offset} {stored} {raw} {crc:08x}");
         }
         let mut bytes = SKIPPABLE.to_vec();
         bytes.extend(((text.len() + TRAILER_BYTES) as u32).to_le_bytes());

@@ -94,7 +94,7 @@ impl Journal {
                     if record.position + 1 == head.count {
                         last = line::parse(record.line).ok().map(|(_, crc)| crc);
                     }
-                    if report.good % PROGRESS_EVERY == 0 {
+                    if report.good.is_multiple_of(PROGRESS_EVERY) {
                         progress(record.position, head.count);
                     }
                 }

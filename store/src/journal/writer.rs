@@ -236,7 +236,7 @@ pub(super) fn take(shared: &Shared, timeout: Duration) -> Result<(File, File)> {
         if waited >= timeout {
             return Err(StoreError::Locked { path: lock_path, waited_ms: waited.as_millis() as u64 });
         }
-        std::thread::sleep(wait.min(timeout - waited));
+        std::thread::sleep(wait.min(timeout.saturating_sub(waited)));
         wait = (wait * 2).min(BACKOFF.1);
     }
 }

@@ -1,0 +1,354 @@
+//! The three stages of a load, and the bookkeeping of what became of each document.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use lineage_store::digest::Blake3;
+use lineage_store::event::Prepared;
+use lineage_store::graph::View;
+use lineage_store::journal::{Reject, RejectFile};
+use lineage_store::{Appended, Store, StoreError};
+
+use super::documents::{BATCH_DOCUMENTS, Batch, Documents};
+use super::translate::{self, Item, Parsed, Settings};
+use super::{Format, IngestError, Options, Progress, Rejection, Summary, spool};
+
+/// Threads that translate; appending takes about as long as two of them need.
+const TRANSLATORS: usize = 2;
+/// Batches that wait between two stages; more would only cost memory.
+const WAITING: usize = 4;
+
+/// What a stage hands to the next; the channel is closed after an end or an error.
+type Piece<T> = io::Result<T>;
+
+pub(super) fn run(
+    store: &Store,
+    source: impl Read + Send + 'static,
+    options: &Options<'_>,
+    progress: &mut dyn FnMut(Progress),
+    on_refused: &mut dyn FnMut(Rejection),
+) -> Result<Summary, IngestError> {
+    let mut stages = Stages::start(source, options);
+    let mut load = Load {
+        store,
+        options,
+        on_refused,
+        summary: Summary::default(),
+        rejects: None,
+        spooled_files: 0,
+        dry: None,
+        done: Progress::default(),
+    };
+    loop {
+        let parsed = match stages.next() {
+            None => break,
+            Some(Ok(parsed)) => parsed,
+            Some(Err(error)) => {
+                let name = options.source.clone();
+                return Err(IngestError::Read { name, error, summary: Box::new(load.summary) });
+            }
+        };
+        if let Err(error) = load.take(parsed) {
+            return Err(IngestError::Store { error, summary: Box::new(load.summary) });
+        }
+        progress(load.done);
+        if load.summary.stopped {
+            return Ok(load.summary);
+        }
+    }
+    stages.join();
+    Ok(load.summary)
+}
+
+/// The threads before the appender. Batches go round the translators, so their order is kept without a thought.
+struct Stages {
+    parsed: Vec<Receiver<Piece<Parsed>>>,
+    threads: Vec<JoinHandle<()>>,
+    turn: usize,
+    /// An error that came behind the batch handed over.
+    error: Option<io::Error>,
+    /// Nothing may be appended behind a refusal, so batches stay apart.
+    strict: bool,
+}
+
+impl Stages {
+    fn start(source: impl Read + Send + 'static, options: &Options<'_>) -> Self {
+        let settings = Arc::new(Settings {
+            format: options.format,
+            actor: options.actor.clone(),
+            seal: options.seal.clone(),
+            salt: options.salt,
+            strict: options.strict,
+        });
+        let (mut threads, mut raw, mut parsed) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..TRANSLATORS {
+            let (raw_in, raw_out) = sync_channel(WAITING);
+            let (parsed_in, parsed_out) = sync_channel(WAITING);
+            let settings = Arc::clone(&settings);
+            threads.push(std::thread::spawn(move || translate(&raw_out, &parsed_in, &settings)));
+            raw.push(raw_in);
+            parsed.push(parsed_out);
+        }
+        // The reader may be stuck in a pipe when the load ends early, so nobody waits for it.
+        threads.push(std::thread::spawn(move || read(source, &raw)));
+        Self { parsed, threads, turn: 0, error: None, strict: options.strict }
+    }
+
+    /// The next batch, with those that wait behind it if they are small, as pieces of a pipe are.
+    fn next(&mut self) -> Option<Piece<Parsed>> {
+        if let Some(error) = self.error.take() {
+            return Some(Err(error));
+        }
+        let received = self.parsed[self.turn].recv().ok()?;
+        self.turn = (self.turn + 1) % self.parsed.len();
+        let Ok(mut parsed) = received else { return Some(received) };
+        while !self.strict && parsed.items.len() < BATCH_DOCUMENTS / 2 {
+            let Ok(more) = self.parsed[self.turn].try_recv() else { break };
+            self.turn = (self.turn + 1) % self.parsed.len();
+            match more {
+                Ok(more) => parsed.join(more),
+                Err(error) => {
+                    self.error = Some(error);
+                    break;
+                }
+            }
+        }
+        Some(Ok(parsed))
+    }
+
+    /// At the end every thread is done, or it panicked, which is a bug to be seen.
+    fn join(self) {
+        drop(self.parsed);
+        for thread in self.threads {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+fn read(source: impl Read, raw: &[SyncSender<Piece<Batch>>]) {
+    let mut documents = Documents::new(source);
+    let mut turns = raw.iter().cycle();
+    while !documents.is_at_end() {
+        let mut batch = Batch::default();
+        let filled = documents.fill(&mut batch);
+        // What came before an error is good. The next stages end when the channels are closed.
+        let pieces = [(!batch.documents.is_empty()).then_some(Ok(batch)), filled.err().map(Err)];
+        for piece in pieces.into_iter().flatten() {
+            let failed = piece.is_err();
+            if turns.next().is_none_or(|turn| turn.send(piece).is_err()) || failed {
+                return;
+            }
+        }
+    }
+}
+
+fn translate(raw: &Receiver<Piece<Batch>>, parsed: &SyncSender<Piece<Parsed>>, settings: &Settings) {
+    let mut last = Format::Native;
+    while let Ok(piece) = raw.recv() {
+        let piece = piece.map(|batch| translate::batch(batch, settings, &mut last));
+        if parsed.send(piece).is_err() {
+            return;
+        }
+    }
+}
+
+/// What a dry run compares with: what is recorded, and the ids that it has seen with the digests of their bytes.
+struct Dry {
+    view: View,
+    seen: HashMap<(String, String), Option<Blake3>>,
+}
+
+/// What the appender keeps.
+struct Load<'a, 'o> {
+    store: &'a Store,
+    options: &'a Options<'o>,
+    on_refused: &'a mut dyn FnMut(Rejection),
+    summary: Summary,
+    rejects: Option<RejectFile>,
+    spooled_files: u64,
+    dry: Option<Dry>,
+    done: Progress,
+}
+
+impl Load<'_, '_> {
+    fn take(&mut self, mut parsed: Parsed) -> Result<(), StoreError> {
+        let first = self.done.documents == 0;
+        self.done.documents += parsed.items.len() as u64;
+        self.done.bytes += parsed.bytes.len() as u64;
+        let events = std::mem::take(&mut parsed.events);
+        if self.options.dry_run {
+            return self.judge(&parsed, events);
+        }
+        if self.summary.spooled > 0 {
+            // Once the lock was not had, the rest waits, too, so that the order stays as it was.
+            return self.spool(&parsed, &parsed.items);
+        }
+        if first && parsed.items.len() >= BATCH_DOCUMENTS {
+            self.store.feed_event_store()?;
+        }
+        if !self.options.commit_each {
+            return self.append(&parsed, &parsed.items, events);
+        }
+        let mut events = events.into_iter();
+        for (i, item) in parsed.items.iter().enumerate() {
+            let own = events.by_ref().take(*item.result.as_ref().unwrap_or(&0)).collect();
+            self.append(&parsed, &parsed.items[i..=i], own)?;
+            if self.summary.stopped {
+                break;
+            }
+            if self.summary.spooled > 0 {
+                return self.spool(&parsed, &parsed.items[i + 1..]);
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, parsed: &Parsed, items: &[Item], events: Vec<Prepared>) -> Result<(), StoreError> {
+        let now = (self.options.now)();
+        let appended = match (events.is_empty(), self.options.strict) {
+            (true, _) => Ok(Vec::new()),
+            (false, true) => self.store.append_until_refused(events, now),
+            (false, false) => self.store.append(events, now),
+        };
+        let appended = match appended {
+            Ok(appended) => appended,
+            Err(StoreError::Locked { .. }) => return self.spool(parsed, items),
+            Err(error) => return Err(error),
+        };
+        self.settle(parsed, items, &appended)
+    }
+
+    /// Counts what became of each document and keeps what was refused.
+    fn settle(&mut self, parsed: &Parsed, items: &[Item], appended: &[Appended]) -> Result<(), StoreError> {
+        let mut results = appended.iter();
+        let mut refused = Vec::new();
+        for item in items {
+            let reason = match &item.result {
+                Err(reason) => Some(reason.clone()),
+                Ok(n) => {
+                    let own = results.as_slice();
+                    let own = &own[..own.len().min(*n)];
+                    results = results.as_slice()[own.len()..].iter();
+                    self.count(own)
+                }
+            };
+            let Some(reason) = reason else { continue };
+            self.summary.refused += 1;
+            refused.push((item, reason));
+            if self.options.strict {
+                self.summary.stopped = true;
+                break;
+            }
+        }
+        self.reject(parsed, &refused)
+    }
+
+    /// Counts one document; the reason, if it was refused.
+    fn count(&mut self, own: &[Appended]) -> Option<String> {
+        let mut recorded = false;
+        let mut reason = None;
+        for one in own {
+            match one {
+                Appended::Recorded(position) => {
+                    recorded = true;
+                    self.summary.events += 1;
+                    self.summary.first = self.summary.first.or(Some(*position));
+                    self.summary.last = Some(*position);
+                }
+                Appended::Duplicate(_) => {}
+                other => reason = reason.or(spool::reason_of(other)),
+            }
+        }
+        match (&reason, recorded) {
+            (Some(_), _) => {}
+            (None, true) => self.summary.accepted += 1,
+            (None, false) => self.summary.duplicate += 1,
+        }
+        reason
+    }
+
+    fn reject(&mut self, parsed: &Parsed, refused: &[(&Item, String)]) -> Result<(), StoreError> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let source = &self.options.source;
+        if !self.options.dry_run {
+            let rows: Vec<_> = refused
+                .iter()
+                .map(|(item, reason)| {
+                    let raw = &parsed.bytes[item.start..item.end];
+                    Reject { reason, source, line: item.line, raw }
+                })
+                .collect();
+            if self.rejects.is_none() {
+                let path = spool::reject_path(self.store, &self.options.name);
+                self.rejects = Some(RejectFile::open(&path)?);
+                self.summary.rejects = Some(path);
+            }
+            if let Some(file) = &mut self.rejects {
+                file.append(&rows)?;
+            }
+        }
+        for (item, reason) in refused {
+            (self.on_refused)(Rejection { source: source.clone(), line: item.line, reason: reason.clone() });
+        }
+        Ok(())
+    }
+
+    fn spool(&mut self, parsed: &Parsed, items: &[Item]) -> Result<(), StoreError> {
+        let (good, bad): (Vec<&Item>, Vec<&Item>) = items.iter().partition(|item| item.result.is_ok());
+        if !good.is_empty() {
+            // Files are drained in the order of their names.
+            let name = format!("{}-{:08}", self.options.name, self.spooled_files);
+            self.spooled_files += 1;
+            spool::write(self.store, &name, parsed, &good, self.options)?;
+            self.summary.spooled += good.len() as u64;
+        }
+        let refused: Vec<_> =
+            bad.into_iter().filter_map(|item| Some((item, item.result.as_ref().err()?.clone()))).collect();
+        self.summary.refused += refused.len() as u64;
+        self.summary.stopped |= self.options.strict && !refused.is_empty();
+        self.reject(parsed, &refused)
+    }
+
+    /// Says what an append would say, as far as ids and form decide it.
+    fn judge(&mut self, parsed: &Parsed, events: Vec<Prepared>) -> Result<(), StoreError> {
+        if self.dry.is_none() {
+            self.dry = Some(Dry { view: self.store.view()?, seen: HashMap::new() });
+        }
+        let mut appended = Vec::with_capacity(events.len());
+        for event in events {
+            appended.push(self.judge_one(event)?);
+        }
+        self.settle(parsed, &parsed.items, &appended)?;
+        (self.summary.first, self.summary.last) = (None, None);
+        Ok(())
+    }
+
+    fn judge_one(&mut self, event: Prepared) -> Result<Appended, StoreError> {
+        let Some(Dry { view, seen }) = &mut self.dry else { return Ok(Appended::Recorded(0)) };
+        let known = match view.find_event(&event.event.namespace, &event.id) {
+            Some(position) => {
+                let position = u64::from(position);
+                Some((position, self.store.journal().get(position)?.received.map(Blake3)))
+            }
+            None => None,
+        };
+        let next = u64::from(view.count()) + seen.len() as u64;
+        let key = (event.event.namespace, event.id);
+        let known = known.or_else(|| seen.get(&key).map(|digest| (next, *digest)));
+        Ok(match known {
+            Some((position, digest)) if digest == event.received => Appended::Duplicate(position),
+            Some((position, _)) => Appended::Conflict(position),
+            None => {
+                seen.insert(key, event.received);
+                Appended::Recorded(next)
+            }
+        })
+    }
+}

@@ -1,0 +1,266 @@
+//! Attributes of versions, steps and events.
+
+use lineage_store::event::{EntityKind, Kind, Outcome};
+use lineage_store::graph::{Position, Symbol, Use, Value, VersionId};
+use lineage_store::time::Time;
+
+use super::world::{Word, World};
+
+/// An attribute that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Attribute {
+    /// One of every edition.
+    BuiltIn(BuiltIn),
+    /// A parameter, by the symbol of its key.
+    Param(Symbol, String),
+    /// A metric, by the symbol of its key.
+    Metric(Symbol, String),
+}
+
+macro_rules! built_in {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal $about:literal,)+) => {
+        /// The built-in attributes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum BuiltIn { $($(#[$doc])* $variant),+ }
+
+        impl BuiltIn {
+            /// All of them.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word of the language.
+            pub(crate) fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// What it means.
+            pub(crate) fn about(self) -> &'static str {
+                match self { $(Self::$variant => $about),+ }
+            }
+        }
+    };
+}
+
+built_in! {
+    Name = "name" "name of the entity, or job of the step",
+    Kind = "kind" "dataset, model, features, artifact, or kind of the event",
+    Namespace = "namespace" "namespace of the entity or of the run",
+    Version = "version" "number of the version within its name",
+    Hash = "hash" "main digest of the bytes",
+    Size = "size" "size in bytes",
+    Rows = "rows" "number of rows",
+    Created = "created" "when the version was minted",
+    Recorded = "recorded" "when the first event of it was recorded",
+    Occurred = "occurred" "when it happened",
+    Started = "started" "when the step began",
+    Actor = "actor" "who or what caused it",
+    Job = "job" "job of the step that made it",
+    Owner = "owner" "who owns it",
+    Purpose = "purpose" "what it is for",
+    Tier = "tier" "its risk tier",
+    Tag = "tag" "its tags",
+    Label = "label" "its label",
+    Latest = "latest" "whether it is the highest number of its name",
+    Live = "live" "whether it is in a slot",
+    Framework = "framework" "parameter framework of the step that made it",
+    Environment = "environment" "environments of its slots, or of the deployment",
+    Service = "service" "service of the deployment",
+    Outcome = "outcome" "verdict of the audit or evaluation",
+    State = "state" "state of the step",
+    Attempt = "attempt" "number of the attempt",
+    Origin = "origin" "external if nobody produced it here, else produced",
+    Evidence = "evidence" "observed by the runner or claimed by an emitter",
+    Independent = "independent" "whether the auditor is not the actor of the training",
+    ValidUntil = "valid_until" "until when the audit is valid",
+    Position = "position" "position of the event in the log",
+}
+
+/// A value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Val {
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// A truth value.
+    Bool(bool),
+    /// An instant.
+    Time(Time),
+    /// Several texts.
+    List(Vec<String>),
+}
+
+/// A node of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Node {
+    /// A version.
+    Version(VersionId),
+    /// A step, by the first event of its attempt, or a single event.
+    Event(Position),
+}
+
+impl Attribute {
+    /// The heading of a column.
+    pub(crate) fn heading(&self) -> &str {
+        match self {
+            Self::BuiltIn(b) => b.word(),
+            Self::Param(_, name) | Self::Metric(_, name) => name,
+        }
+    }
+}
+
+impl World {
+    /// The value of an attribute of a node; `None` where it has none.
+    pub(crate) fn value(&self, node: Node, attribute: &Attribute) -> Option<Val> {
+        match (node, attribute) {
+            (Node::Version(v), Attribute::BuiltIn(b)) => self.of_version(v, *b),
+            (Node::Event(e), Attribute::BuiltIn(b)) => self.of_event(e, *b),
+            (node, Attribute::Param(key, _)) => self.measured(node, false, *key),
+            (node, Attribute::Metric(key, _)) => self.measured(node, true, *key),
+        }
+    }
+
+    fn of_version(&self, v: VersionId, attribute: BuiltIn) -> Option<Val> {
+        let view = &self.view;
+        let entity = view.entity(v);
+        let symbol = |s: Symbol| (s != 0).then(|| Val::Text(view.text(s).to_owned()));
+        match attribute {
+            BuiltIn::Name => Some(Val::Text(view.entity_name(entity).to_owned())),
+            BuiltIn::Kind => Some(Val::Text(view.entity_kind(entity).as_str().to_owned())),
+            BuiltIn::Namespace => Some(Val::Text(view.entity_namespace(entity).to_owned())),
+            BuiltIn::Version => Some(Val::Number(f64::from(view.number(v)))),
+            BuiltIn::Hash => view.digest(v).map(Val::Text),
+            BuiltIn::Size => view.size(v).map(|n| Val::Number(n as f64)),
+            BuiltIn::Rows => view.rows(v).map(|n| Val::Number(n as f64)),
+            BuiltIn::Created | BuiltIn::Occurred => Some(Val::Time(view.time(view.mint(v)))),
+            BuiltIn::Recorded => Some(Val::Time(view.recorded(view.mint(v)))),
+            BuiltIn::Actor => symbol(view.actor(self.origin_event(v))),
+            BuiltIn::Job => symbol(view.job(self.origin_event(v))),
+            BuiltIn::Owner => self.word(v, Word::Owner).and_then(symbol),
+            BuiltIn::Purpose => self.word(v, Word::Purpose).and_then(symbol),
+            BuiltIn::Tier => self.word(v, Word::Tier).and_then(symbol),
+            BuiltIn::Tag => texts(self.tags_of_version(v).into_iter().map(|t| view.text(t).to_owned())),
+            BuiltIn::Label => view.label(v).map(|l| Val::Text(l.to_owned())),
+            BuiltIn::Latest => Some(Val::Bool(self.is_latest(v))),
+            BuiltIn::Live => Some(Val::Bool(!self.environments_of(v).is_empty())),
+            BuiltIn::Environment => texts(self.environments_of(v).into_iter().map(|t| view.text(t).to_owned())),
+            BuiltIn::Framework => view.symbol("framework").and_then(|key| self.measured(Node::Version(v), false, key)),
+            BuiltIn::Origin => {
+                let origin = if self.makers(v).is_empty() { "external" } else { "produced" };
+                Some(Val::Text(origin.to_owned()))
+            }
+            BuiltIn::Evidence => Some(Val::Text(view.evidence(self.origin_event(v)).as_str().to_owned())),
+            BuiltIn::Position => Some(Val::Number(f64::from(view.mint(v)))),
+            BuiltIn::Started
+            | BuiltIn::Service
+            | BuiltIn::Outcome
+            | BuiltIn::State
+            | BuiltIn::Attempt
+            | BuiltIn::Independent
+            | BuiltIn::ValidUntil => None,
+        }
+    }
+
+    /// The event that speaks for a version: the last of the latest step that generated it, else the one that minted it.
+    fn origin_event(&self, v: VersionId) -> Position {
+        let finals = self.makers(v).into_iter().map(|l| self.final_event(l));
+        finals.max_by_key(|e| (self.view.time(*e), *e)).unwrap_or_else(|| self.view.mint(v))
+    }
+
+    /// Whether a version has the highest number of its name here.
+    pub(crate) fn is_latest(&self, v: VersionId) -> bool {
+        self.latest(self.view.entity(v)) == Some(v)
+    }
+
+    /// The visible version with the highest number.
+    pub(crate) fn latest(&self, entity: u32) -> Option<VersionId> {
+        self.view.versions(entity).into_iter().rev().find(|v| self.view.has_version(*v))
+    }
+
+    fn of_event(&self, e: Position, attribute: BuiltIn) -> Option<Val> {
+        let view = &self.view;
+        let leader = view.leader(e);
+        let last = if leader == e { self.final_event(e) } else { e };
+        let symbol = |s: Symbol| (s != 0).then(|| Val::Text(view.text(s).to_owned()));
+        let slot = || view.slot_changes().into_iter().find(|c| c.event == last);
+        match attribute {
+            BuiltIn::Name | BuiltIn::Job => symbol(view.job(leader)),
+            BuiltIn::Kind => Some(Val::Text(self.step_kind(leader).as_str().to_owned())),
+            BuiltIn::Namespace => symbol(view.namespace(e)),
+            BuiltIn::Created | BuiltIn::Occurred => Some(Val::Time(view.time(last))),
+            BuiltIn::Started => self.events_of(leader).into_iter().map(|e| view.time(e)).min().map(Val::Time),
+            BuiltIn::Recorded => Some(Val::Time(view.recorded(last))),
+            BuiltIn::Actor => symbol(view.actor(last)),
+            BuiltIn::Tag => texts(self.tags_of_step(leader).into_iter().map(|t| view.text(t).to_owned())),
+            BuiltIn::Environment => slot().and_then(|c| symbol(c.environment)),
+            BuiltIn::Service => slot().and_then(|c| symbol(c.service)),
+            BuiltIn::Outcome => view.outcome(last).map(|o| Val::Text(o.as_str().to_owned())),
+            BuiltIn::State => Some(Val::Text(view.state(last).as_str().to_owned())),
+            BuiltIn::Attempt => Some(Val::Number(f64::from(view.attempt(e)))),
+            BuiltIn::Evidence => Some(Val::Text(view.evidence(last).as_str().to_owned())),
+            BuiltIn::ValidUntil => view.valid_until(last).map(Val::Time),
+            BuiltIn::Framework => view.symbol("framework").and_then(|key| self.measured(Node::Event(e), false, key)),
+            BuiltIn::Independent => self.is_independent(last).map(Val::Bool),
+            BuiltIn::Position => Some(Val::Number(f64::from(last))),
+            _ => None,
+        }
+    }
+
+    /// Whether the auditor of an audit is not the actor of any training of what it is about.
+    fn is_independent(&self, audit: Position) -> Option<bool> {
+        let view = &self.view;
+        if view.kind(audit) != Kind::Audit {
+            return None;
+        }
+        let about = view.mentions(audit).into_iter().filter(|m| m.usage == Use::About);
+        let mut trainings = about.flat_map(|m| self.makers(m.version)).filter(|l| self.step_kind(*l) == Kind::Training);
+        Some(!trainings.any(|l| self.events_of(l).iter().any(|e| view.actor(*e) == view.actor(audit))))
+    }
+
+    /// A parameter or metric: of the steps that made a version, and of evaluations about it; the latest wins.
+    fn measured(&self, node: Node, metric: bool, key: Symbol) -> Option<Val> {
+        let view = &self.view;
+        let mut leaders = match node {
+            Node::Event(e) => vec![view.leader(e)],
+            Node::Version(v) => self.makers(v),
+        };
+        if let (Node::Version(v), true) = (node, metric) {
+            view.uses(v, |event, usage| {
+                if usage == Use::About && matches!(view.kind(event), Kind::Evaluation | Kind::Audit) {
+                    leaders.push(view.leader(event));
+                }
+            });
+        }
+        let mut best: Option<((Time, Position), Value)> = None;
+        for event in leaders.into_iter().flat_map(|l| self.events_of(l)) {
+            for (m, k, value) in view.attributes(event) {
+                let at = (view.time(event), event);
+                if m == metric && k == key && best.as_ref().is_none_or(|(old, _)| *old <= at) {
+                    best = Some((at, value));
+                }
+            }
+        }
+        match best?.1 {
+            Value::Number(n) => Some(Val::Number(n)),
+            Value::Text(t) => Some(Val::Text(t)),
+            Value::Bool(b) => Some(Val::Bool(b)),
+            Value::Other => None,
+        }
+    }
+
+    /// Whether an audit, at its event, passes here; an expired pass does not.
+    pub(crate) fn passes(&self, event: Position) -> bool {
+        self.view.outcome(event) == Some(Outcome::Pass)
+            && self.view.valid_until(event).is_none_or(|until| until >= self.until)
+    }
+
+    /// The entity kind of a version.
+    pub(crate) fn kind_of(&self, v: VersionId) -> EntityKind {
+        self.view.entity_kind(self.view.entity(v))
+    }
+}
+
+fn texts(list: impl Iterator<Item = String>) -> Option<Val> {
+    let mut list: Vec<String> = list.collect();
+    list.sort();
+    (!list.is_empty()).then_some(Val::List(list))
+}

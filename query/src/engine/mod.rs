@@ -1,0 +1,186 @@
+//! From a statement to an answer: resolve names and times, evaluate sets, make rows.
+
+mod attribute;
+mod bits;
+mod clock;
+mod eval;
+mod failure;
+mod names;
+mod plan;
+mod resolve;
+mod rows;
+mod walk;
+mod world;
+
+pub use failure::{Class, QueryError};
+
+use std::collections::HashSet;
+
+use lineage_store::digest::Blake3;
+use lineage_store::graph::View;
+use lineage_store::time::Time;
+
+use crate::output::{Answer, KnownAt, Note};
+use crate::syntax::ast::{self, Body, Limit, NameValue, Statement};
+use crate::syntax::{self, Diagnostic};
+use attribute::Attribute;
+use bits::Nodes;
+use eval::Evaluator;
+use resolve::{Resolver, unbuilt};
+use rows::{AggregatePlan, SortKey};
+use world::World;
+
+/// A question, with everything it may depend on.
+pub struct Request<'a> {
+    /// The statement.
+    pub text: &'a str,
+    /// Parameters; a name that comes several times is bound to a list.
+    pub params: &'a [(String, String)],
+    /// What `now` is.
+    pub now: Time,
+    /// Whether `now` was set rather than read from the clock.
+    pub now_is_set: bool,
+    /// Environments that count as known before their first deployment.
+    pub environments: &'a [String],
+    /// The most rows of an answer; more is an error. `None`: no limit.
+    pub max_rows: Option<u64>,
+    /// Reads a file of the statement (`./data.csv`) and gives the digest of its bytes.
+    pub digest_of_file: &'a dyn Fn(&str) -> Result<Blake3, String>,
+}
+
+/// Answers a statement over a view of everything recorded.
+///
+/// A damaged page of the index makes the answer [`lineage_store::StoreError::Corrupt`]: the view is then to be folded
+/// from the journal and the statement asked again.
+pub fn answer(view: &View, request: &Request<'_>) -> Result<Answer, QueryError> {
+    let statement = syntax::parse(request.text)
+        .map_err(|diagnostics| QueryError::Statement { class: Class::Syntax, diagnostics })?;
+    let answer = answer_statement(view, &statement, request);
+    // Whatever came out, a bad page under it is the first thing to say.
+    view.check()?;
+    answer
+}
+
+fn answer_statement(view: &View, statement: &Statement, request: &Request<'_>) -> Result<Answer, QueryError> {
+    let resolver = Resolver::new(request, view);
+    let (world, as_of) =
+        resolver.world(statement.as_of.as_ref(), statement.known_at.as_ref(), statement.including_retracted, None)?;
+    if statement.explain {
+        return Err(unbuilt("`explain`", ast::Span::new(0, 7)).into());
+    }
+    let (set, aggregate) = match &statement.body {
+        Body::Set(set) => (set, None),
+        Body::Aggregate(aggregate) => (&aggregate.set, Some(aggregate)),
+        Body::Paths(paths) => return Err(unbuilt("`path` and `paths`", paths.span).into()),
+        Body::Why(why) => return Err(unbuilt("`why`", why.span).into()),
+        Body::Changes(ast::Changes::Versions { span, .. } | ast::Changes::Over { span, .. }) => {
+            return Err(unbuilt("`what changed` and `diff`", *span).into());
+        }
+    };
+    let plan = resolver.set(set, &world)?;
+    let tails = Tails::resolve(statement, aggregate, &resolver, &world)?;
+    resolver.check_unused()?;
+    let evaluator = Evaluator::new(&world);
+    let nodes = evaluator.set(&plan);
+    let (batch, total) = match &tails.aggregate {
+        Some(aggregate) => rows::of_aggregate(&world, &nodes, aggregate)?,
+        None => rows::of_nodes(&world, &nodes, &tails.keys, tails.limit, &tails.show)?,
+    };
+    if request.max_rows.is_some_and(|max| batch.num_rows() as u64 > max) {
+        let text = format!("the answer has {} rows, more than --max-rows {}", batch.num_rows(), request.max_rows.unwrap_or(0));
+        return Err(Diagnostic::new("E0501", text).help("limit N").into());
+    }
+    let notes = notes(&world, &evaluator, &nodes, &tails, batch.num_rows(), total);
+    Ok(Answer {
+        canonical: syntax::print_english(statement),
+        position: u64::from(world.view.count()).saturating_sub(1),
+        head: None,
+        as_of,
+        known_at: statement.known_at.as_ref().map(|known| match known {
+            ast::KnownAt::Log(position, _) => KnownAt::Log(*position),
+            ast::KnownAt::Time(_) => KnownAt::Log(u64::from(world.view.count()).saturating_sub(1)),
+        }),
+        now: resolver.used_now.borrow().then_some(world.until),
+        complete: true,
+        notes,
+        edition: syntax::EDITION,
+        batch,
+    })
+}
+
+/// The resolved tails of a statement.
+struct Tails {
+    keys: Vec<SortKey>,
+    limit: Option<u64>,
+    show: Vec<Attribute>,
+    aggregate: Option<AggregatePlan>,
+}
+
+impl Tails {
+    fn resolve(
+        statement: &Statement,
+        aggregate: Option<&ast::Aggregate>,
+        resolver: &Resolver<'_>,
+        world: &World,
+    ) -> Result<Self, Diagnostic> {
+        let keys = statement.order_by.iter().map(|key| {
+            Ok(SortKey { attribute: resolver.attribute(&key.attr, world)?, descending: key.descending })
+        });
+        let limit = match &statement.limit {
+            None => None,
+            Some(Limit::Count(n)) => Some(*n),
+            Some(Limit::Param(name)) => Some(limit_param(name, resolver)?),
+        };
+        let aggregate = match aggregate {
+            None => None,
+            Some(aggregate) => Some(AggregatePlan {
+                function: aggregate.function,
+                attribute: aggregate.attr.as_ref().map(|a| resolver.attribute(a, world)).transpose()?,
+                per: aggregate.per.iter().map(|a| resolver.attribute(a, world)).collect::<Result<_, _>>()?,
+            }),
+        };
+        Ok(Self {
+            keys: keys.collect::<Result<_, Diagnostic>>()?,
+            limit,
+            show: statement.show.iter().map(|a| resolver.attribute(a, world)).collect::<Result<_, _>>()?,
+            aggregate,
+        })
+    }
+}
+
+fn limit_param(name: &ast::Name, resolver: &Resolver<'_>) -> Result<u64, Diagnostic> {
+    let text = match &name.value {
+        NameValue::Text(text) => text.clone(),
+        NameValue::Param(param) => resolver.one_param(param, name.span)?,
+    };
+    text.parse().map_err(|_| Diagnostic::new("E0303", format!("`{text}` is no limit")).label(name.span, "a whole number is needed"))
+}
+
+fn notes(world: &World, evaluator: &Evaluator<'_>, nodes: &Nodes, tails: &Tails, rows: usize, total: usize) -> Vec<Note> {
+    let mut notes: Vec<Note> = Vec::new();
+    let mut say = |code: &str, text: String| notes.push(Note { code: code.to_owned(), text });
+    for (code, text) in evaluator.notes.borrow().iter() {
+        say(code, text.clone());
+    }
+    if tails.aggregate.is_none() && rows < total {
+        say("N01", format!("{rows} of {total}"));
+    }
+    if tails.aggregate.is_some() && !nodes.versions.is_empty() {
+        let names: HashSet<u32> = nodes.versions.iter().map(|v| world.view.entity(v)).collect();
+        say("W05", format!("counts are of versions: {} versions of {} names", nodes.versions.len(), names.len()));
+    }
+    for attribute in tails.show.iter().chain(tails.keys.iter().map(|k| &k.attribute)) {
+        let all = nodes.versions.iter().map(attribute::Node::Version).chain(nodes.events.iter().map(attribute::Node::Event));
+        let missing = all.filter(|n| world.value(*n, attribute).is_none()).count();
+        if missing > 0 {
+            say("W04", format!("{missing} of {} have no `{}`", nodes.len(), attribute.heading()));
+        }
+    }
+    if evaluator.crossed.get() {
+        say("N02", "copies or links between names were followed".to_owned());
+    }
+    if world.view.n_hidden() > 0 {
+        say("N03", format!("{} retracted events are hidden (use `including retracted`)", world.view.n_hidden()));
+    }
+    notes
+}

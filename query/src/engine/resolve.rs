@@ -1,0 +1,507 @@
+//! From tree to plan: names become ids, times become instants, parameters become values.
+
+use std::cell::RefCell;
+
+use lineage_store::digest::Blake3;
+use lineage_store::graph::{Symbol, View};
+use lineage_store::time::Time;
+
+use super::attribute::{Attribute, BuiltIn};
+use super::clock::{self, Stretch};
+use super::names;
+use super::plan::{Constant, Environments, OperandPlan, Plan, PredPlan, RelPlan, Span as WindowSpan, TestPlan, When, WithPlan};
+use super::world::World;
+use super::Request;
+use crate::syntax::ast::{
+    At, Attr, KnownAt, List, Name, NameValue, Operand, Pred, Quantifier, Rel, Relation, Set, Span, Test, TimeExpr, TimeKind,
+    TimeUnit, Unit, Value, ValueKind, Window, WindowKind, With,
+};
+use crate::syntax::{Diagnostic, suggest};
+
+/// Resolves statements against one store.
+pub(crate) struct Resolver<'a> {
+    pub(crate) request: &'a Request<'a>,
+    /// The view of everything recorded.
+    pub(crate) head: &'a View,
+    /// Whether `now` had a part in the answer.
+    pub(crate) used_now: RefCell<bool>,
+    /// Parameters that were used.
+    used: RefCell<Vec<String>>,
+}
+
+type Resolved<T> = Result<T, Diagnostic>;
+
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(request: &'a Request<'a>, head: &'a View) -> Self {
+        Self { request, head, used_now: RefCell::new(false), used: RefCell::default() }
+    }
+
+    /// The world of `as of` and `known at`; without them the given one's.
+    pub(crate) fn world(
+        &self,
+        as_of: Option<&TimeExpr>,
+        known_at: Option<&KnownAt>,
+        retracted: bool,
+        outer: Option<&World>,
+    ) -> Resolved<(World, Option<Time>)> {
+        let count = match known_at {
+            None => outer.map_or(self.head.count(), |w| w.view.count()),
+            Some(KnownAt::Log(position, span)) => {
+                if *position >= u64::from(self.head.count()) {
+                    let last = i64::from(self.head.count()) - 1;
+                    let text = format!("the log ends at position {last}, before {position}");
+                    return Err(Diagnostic::new("E0403", text).label(*span, "beyond the head"));
+                }
+                *position as u32 + 1
+            }
+            Some(KnownAt::Time(time)) => {
+                let until = self.stretch(time, self.request.now)?.last(self.request.now);
+                self.past(time, self.request.now)?;
+                self.head.count_recorded_by(until)
+            }
+        };
+        let recorded = count.checked_sub(1).map(|last| self.head.recorded(last));
+        let default = match (known_at, self.request.now_is_set, outer) {
+            (None, _, Some(outer)) => outer.until,
+            (Some(_), false, _) => recorded.unwrap_or(self.request.now),
+            _ => self.request.now,
+        };
+        let until = match as_of {
+            None => default,
+            Some(time) => {
+                self.past(time, default)?;
+                self.stretch(time, default)?.last(default)
+            }
+        };
+        // Nothing happened later than it was recorded, so a later T restricts nothing.
+        let view = match recorded {
+            Some(last) if until >= last && count == self.head.count() => self.head.clone(),
+            _ => self.head.at(count, until),
+        };
+        let view = if retracted { view.including_retracted() } else { view };
+        Ok((World::new(view, until), as_of.map(|_| until)))
+    }
+
+    /// A set as a plan.
+    pub(crate) fn set(&self, set: &Set, world: &World) -> Resolved<Plan> {
+        Ok(match set {
+            Set::Kind(noun) if noun.kind == crate::syntax::ast::Kind::Agent => return Err(unbuilt("agents", noun.span)),
+            Set::Kind(noun) => Plan::Kind(noun.kind),
+            Set::Ref(reference) => {
+                let name = self.name(&reference.name)?;
+                let version = reference.version.as_ref().map(|v| self.name(v)).transpose()?;
+                Plan::Nodes(world.nodes_of_ref(reference, &name, version.as_deref())?)
+            }
+            Set::Hash(hash) => Plan::Nodes(world.nodes_of_hash(hash)?),
+            Set::File(file) => {
+                let digest: Blake3 = (self.request.digest_of_file)(&file.path)
+                    .map_err(|what| Diagnostic::new("E0201", what).label(file.span, "cannot be read"))?;
+                Plan::Nodes(world.nodes_of_file(file, &digest.0)?)
+            }
+            Set::Saved(saved) => return Err(unbuilt("saved queries", saved.span)),
+            Set::And(members) => Plan::And(members.iter().map(|m| self.set(m, world)).collect::<Resolved<_>>()?),
+            Set::Or(members) => Plan::Or(members.iter().map(|m| self.set(m, world)).collect::<Resolved<_>>()?),
+            Set::Not(inner) => Plan::Not(Box::new(self.set(inner, world)?)),
+            Set::Rel(rel) => Plan::Rel(Box::new(self.rel(rel, world)?)),
+            Set::With(with) => Plan::With(Box::new(self.with(with, world)?)),
+            Set::Happened(happened) => Plan::Happened(self.when(happened.by.as_ref(), happened.window.as_ref(), world)?),
+            Set::Pred(pred) => Plan::Pred(Box::new(self.pred(pred, world)?)),
+            Set::At(at) => self.at(at, world)?,
+            Set::Closure(closure) => return Err(unbuilt("`::`", closure.span)),
+            Set::List(_) => return Err(Diagnostic::new("E0110", "a list of names stands only after `any of` or `all of`")),
+        })
+    }
+
+    fn at(&self, at: &At, world: &World) -> Resolved<Plan> {
+        let (inner, _) = self.world(at.as_of.as_ref(), at.known_at.as_ref(), false, Some(world))?;
+        let plan = self.set(&at.set, &inner)?;
+        Ok(Plan::At(Box::new(inner), Box::new(plan)))
+    }
+
+    fn rel(&self, rel: &Rel, world: &World) -> Resolved<RelPlan> {
+        let slots = matches!(rel.relation, Relation::Live | Relation::Deployed);
+        let (operand, environments) = match &rel.operand {
+            None => (None, None),
+            Some(operand) if slots => (None, Some(self.environments(operand, world)?)),
+            Some(operand) => (Some(self.operand(operand, world)?), None),
+        };
+        Ok(RelPlan {
+            relation: rel.relation,
+            operand,
+            environments,
+            tag: match &rel.tag {
+                Some(tag) => Some(self.tag(tag, world)?),
+                None => None,
+            },
+            depth: rel.depth,
+            when: self.when(rel.by.as_ref(), rel.window.as_ref(), world)?,
+            avoiding: rel.avoiding.as_ref().map(|a| self.set(a, world)).transpose()?,
+        })
+    }
+
+    /// The symbol of a tag; a tag that was never used is a value like any other and matches nothing.
+    fn tag(&self, tag: &Value, world: &World) -> Resolved<Symbol> {
+        match self.constant(tag, world)? {
+            Constant::Text(text) => Ok(world.view.symbol(&text).unwrap_or(Symbol::MAX)),
+            Constant::Number(_) | Constant::Time(..) => Err(type_error("a tag is a text", tag.span)),
+        }
+    }
+
+    fn operand(&self, operand: &Operand, world: &World) -> Resolved<OperandPlan> {
+        let sets = match &operand.set {
+            Set::List(List::Refs(refs)) => refs.iter().map(|r| self.set(r, world)).collect::<Resolved<_>>()?,
+            Set::List(List::Param(name)) => self.listed(name, world)?,
+            set => vec![self.set(set, world)?],
+        };
+        let mut kinds = Vec::new();
+        kinds_of(&operand.set, &mut kinds);
+        Ok(OperandPlan { quantifier: operand.quantifier, sets, kinds })
+    }
+
+    /// The names of a list parameter, as references.
+    fn listed(&self, name: &Name, world: &World) -> Resolved<Vec<Plan>> {
+        let NameValue::Param(param) = &name.value else { return Ok(Vec::new()) };
+        let texts = self.param(param, name.span)?;
+        let one = |text: &String| {
+            let (text, version) = match text.rsplit_once('@') {
+                Some((name, version)) => (name, Some(version)),
+                None => (text.as_str(), None),
+            };
+            let reference = crate::syntax::ast::Ref {
+                kind: None,
+                name: Name { value: NameValue::Text(text.to_owned()), span: name.span },
+                version: None,
+                span: name.span,
+            };
+            world.nodes_of_ref(&reference, text, version).map(Plan::Nodes)
+        };
+        texts.iter().map(one).collect()
+    }
+
+    fn environments(&self, operand: &Operand, world: &World) -> Resolved<Environments> {
+        let names: Vec<&Set> = match &operand.set {
+            Set::List(List::Refs(refs)) => refs.iter().collect(),
+            Set::List(List::Param(name)) => {
+                let NameValue::Param(param) = &name.value else { return Err(unbuilt("this list", name.span)) };
+                let texts = self.param(param, name.span)?;
+                let symbols = texts.iter().map(|t| self.environment(t, name.span, world)).collect::<Resolved<_>>()?;
+                return Ok(Environments { all: operand.quantifier == Quantifier::AllOf, symbols });
+            }
+            set => vec![set],
+        };
+        let one = |set: &&Set| match set {
+            Set::Ref(reference) if reference.kind.is_none() && reference.version.is_none() => {
+                self.environment(&self.name(&reference.name)?, reference.span, world)
+            }
+            other => Err(Diagnostic::new("E0304", "an environment is a name such as `prod`").label(other.span(), "not a name")),
+        };
+        let symbols = names.iter().map(one).collect::<Resolved<_>>()?;
+        Ok(Environments { all: operand.quantifier == Quantifier::AllOf, symbols })
+    }
+
+    fn environment(&self, name: &str, span: Span, world: &World) -> Resolved<Option<Symbol>> {
+        let folded = View::environment_name(name);
+        let symbol = world.view.environment(name);
+        let mut known: Vec<String> = self.request.environments.iter().map(|e| View::environment_name(e)).collect();
+        known.extend(world.view.slot_changes().iter().map(|c| world.view.text(c.environment).to_owned()));
+        known.sort();
+        known.dedup();
+        if known.contains(&folded) {
+            return Ok(symbol);
+        }
+        Err(Diagnostic::new("E0201", format!("no environment is named `{name}`"))
+            .label(span, "unknown environment")
+            .suggest(suggest(&folded, known.iter().filter(|k| !k.is_empty()))))
+    }
+
+    fn with(&self, with: &With, world: &World) -> Resolved<WithPlan> {
+        Ok(WithPlan {
+            event: with.event,
+            at_least: with.at_least,
+            outcome: with.outcome,
+            when: self.when(with.by.as_ref(), with.window.as_ref(), world)?,
+        })
+    }
+
+    fn when(&self, by: Option<&Name>, window: Option<&Window>, world: &World) -> Resolved<When> {
+        let by = by.map(|name| self.actor(name, world)).transpose()?;
+        let window = window.map(|w| self.window(w, world)).transpose()?;
+        Ok(When { by, window })
+    }
+
+    fn actor(&self, name: &Name, world: &World) -> Resolved<Symbol> {
+        let text = self.name(name)?;
+        let actors = world.view.actors();
+        if let Some(symbol) = world.view.symbol(&text).filter(|s| actors.contains(s)) {
+            return Ok(symbol);
+        }
+        let error = Diagnostic::new("E0201", format!("no agent is named `{text}`")).label(name.span, "unknown agent");
+        Err(error.suggest(suggest(&text, actors.iter().map(|a| world.view.text(*a)))))
+    }
+
+    fn window(&self, window: &Window, world: &World) -> Resolved<WindowSpan> {
+        let now = world.until;
+        let between = |from: Time, to: Time| Ok(WindowSpan::Between(from, to));
+        match &window.kind {
+            WindowKind::Since(t) => between(self.stretch(t, now)?.start, Time::MAX),
+            WindowKind::Before(t) => between(Time::MIN, self.stretch(t, now)?.start),
+            WindowKind::After(t) => between(self.stretch(t, now)?.end, Time::MAX),
+            WindowKind::During(t) => {
+                let Stretch { start, end } = self.stretch(t, now)?;
+                between(start, end)
+            }
+            WindowKind::Between(a, b) => {
+                let (from, to) = (self.stretch(a, now)?.start, self.stretch(b, now)?.end);
+                if from >= to {
+                    return Err(Diagnostic::new("E0402", "the window ends before it begins").label(window.span, "turn it around"));
+                }
+                between(from, to)
+            }
+            WindowKind::Last(n, unit) => {
+                *self.used_now.borrow_mut() = true;
+                between(clock::before(now, *n, *unit), Time(now.0.saturating_add(1)))
+            }
+            WindowKind::SinceLast(kind) => Ok(WindowSpan::SinceLast(*kind)),
+        }
+    }
+
+    /// Only a date wholly after now is an error.
+    fn past(&self, time: &TimeExpr, now: Time) -> Resolved<()> {
+        if self.stretch(time, now)?.start > now {
+            return Err(Diagnostic::new("E0401", format!("this time is after now, {now}")).label(time.span, "in the future"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stretch(&self, time: &TimeExpr, now: Time) -> Resolved<Stretch> {
+        if matches!(time.kind, TimeKind::Now | TimeKind::Today | TimeKind::Yesterday | TimeKind::Ago(..)) {
+            *self.used_now.borrow_mut() = true;
+        }
+        let kind = match &time.kind {
+            TimeKind::Param(param) => self.time_param(param, time.span)?,
+            kind => kind.clone(),
+        };
+        clock::stretch(&kind, now)
+            .ok_or_else(|| Diagnostic::new("E0404", "this time is outside the years 1678 to 2261").label(time.span, "out of range"))
+    }
+
+    fn time_param(&self, param: &str, span: Span) -> Resolved<TimeKind> {
+        let text = self.one_param(param, span)?;
+        parse_time(&text).ok_or_else(|| {
+            Diagnostic::new("E0303", format!("`:{param}` is bound to `{text}`, which is no time"))
+                .label(span, "a time is needed")
+                .help(format!("--param {param}=2026-06-30"))
+        })
+    }
+
+    fn pred(&self, pred: &Pred, world: &World) -> Resolved<PredPlan> {
+        let attribute = self.attribute(&pred.attr, world)?;
+        let test = match &pred.test {
+            Test::Has => TestPlan::Has,
+            Test::True => TestPlan::True,
+            Test::Compare(comparison, value) => TestPlan::Compare(*comparison, self.typed(&attribute, value, world)?),
+            Test::In(values) => {
+                TestPlan::In(values.iter().map(|v| self.typed(&attribute, v, world)).collect::<Resolved<_>>()?)
+            }
+            Test::InParam(name) => {
+                let NameValue::Param(param) = &name.value else { return Err(unbuilt("this list", name.span)) };
+                TestPlan::In(self.param(param, name.span)?.into_iter().map(loose).collect())
+            }
+            Test::Like(value) => match self.constant(value, world)? {
+                Constant::Text(text) => TestPlan::Like(text),
+                _ => return Err(type_error("`like` takes a text with `%` and `_`", value.span)),
+            },
+            Test::Between(low, high) => {
+                TestPlan::Between(self.typed(&attribute, low, world)?, self.typed(&attribute, high, world)?)
+            }
+        };
+        Ok(PredPlan { attribute, test })
+    }
+
+    /// A value that suits an attribute; comparing a time or number with anything else is an error of the plan.
+    fn typed(&self, attribute: &Attribute, value: &Value, world: &World) -> Resolved<Constant> {
+        let constant = self.constant(value, world)?;
+        let Attribute::BuiltIn(built_in) = attribute else { return Ok(constant) };
+        let wants = match built_in {
+            BuiltIn::Created | BuiltIn::Recorded | BuiltIn::Occurred | BuiltIn::Started | BuiltIn::ValidUntil => "a time",
+            BuiltIn::Version | BuiltIn::Size | BuiltIn::Rows | BuiltIn::Attempt | BuiltIn::Position => "a number",
+            BuiltIn::Latest | BuiltIn::Live | BuiltIn::Independent => return Ok(constant),
+            _ => "a text",
+        };
+        match (wants, &constant) {
+            ("a time", Constant::Time(..)) | ("a number", Constant::Number(_)) | ("a text", Constant::Text(_)) => Ok(constant),
+            // A bare number may be a name, such as a label.
+            ("a text", Constant::Number(n)) => Ok(Constant::Text(n.to_string())),
+            ("a text", Constant::Time(.., text)) => Ok(Constant::Text(text.clone())),
+            ("a number", Constant::Text(text)) if *built_in == BuiltIn::Version => {
+                let number = text.strip_prefix('v').and_then(|n| n.parse::<u32>().ok());
+                number.map(|n| Constant::Number(n.into())).ok_or_else(|| type_error("`version` is a number", value.span))
+            }
+            _ => Err(type_error(&format!("`{}` is compared with {wants}", built_in.word()), value.span)),
+        }
+    }
+
+    fn constant(&self, value: &Value, world: &World) -> Resolved<Constant> {
+        Ok(match &value.kind {
+            ValueKind::Number(number) => Constant::Number(number.value),
+            ValueKind::Quantity(number, unit) => Constant::Number(number.value * factor(*unit)),
+            ValueKind::Text(text) => Constant::Text(text.clone()),
+            ValueKind::Time(kind) => self.time_constant(kind, value.span, world)?,
+            ValueKind::Param(param) => {
+                let text = self.one_param(param, value.span)?;
+                match parse_time(&text) {
+                    Some(kind) => match self.time_constant(&kind, value.span, world)? {
+                        Constant::Time(a, b, _) => Constant::Time(a, b, text),
+                        other => other,
+                    },
+                    None => loose(text),
+                }
+            }
+        })
+    }
+
+    fn time_constant(&self, kind: &TimeKind, span: Span, world: &World) -> Resolved<Constant> {
+        let stretch = self.stretch(&TimeExpr { kind: kind.clone(), span }, world.until)?;
+        let text = match kind {
+            TimeKind::Date(t) | TimeKind::Month(t) | TimeKind::DateTime(t) => t.clone(),
+            TimeKind::Now => "now".to_owned(),
+            TimeKind::Today => "today".to_owned(),
+            TimeKind::Yesterday => "yesterday".to_owned(),
+            TimeKind::Ago(..) | TimeKind::Param(_) => String::new(),
+        };
+        Ok(Constant::Time(stretch.start, stretch.end, text))
+    }
+
+    /// An attribute by its word: a built-in, else a parameter or metric that was recorded.
+    pub(crate) fn attribute(&self, attr: &Attr, world: &World) -> Resolved<Attribute> {
+        if attr.namespace.is_none()
+            && let Some(built_in) = BuiltIn::ALL.iter().find(|b| b.word() == attr.name)
+        {
+            return Ok(Attribute::BuiltIn(*built_in));
+        }
+        if attr.namespace == Some("meta") || matches!(attr.name.as_str(), "principal" | "completeness") && attr.namespace.is_none() {
+            return Err(unbuilt(&format!("the attribute `{}`", attr.name), attr.span));
+        }
+        let keys = world.view.attribute_keys();
+        let symbol = world.view.symbol(&attr.name);
+        let has = |metric: bool| symbol.is_some_and(|s| keys.contains(&(metric, s)));
+        let (param, metric) = match attr.namespace {
+            Some("metric") => (false, has(true)),
+            Some("param") => (has(false), false),
+            _ => (has(false), has(true)),
+        };
+        let symbol = symbol.unwrap_or_default();
+        match (param, metric) {
+            (true, false) => Ok(Attribute::Param(symbol, attr.name.clone())),
+            (false, true) => Ok(Attribute::Metric(symbol, attr.name.clone())),
+            (true, true) => Err(Diagnostic::new("E0302", format!("`{}` is a metric and a parameter", attr.name))
+                .label(attr.span, "which one?")
+                .help(format!("metric.{}", crate::syntax::quote(&attr.name)))
+                .help(format!("param.{}", crate::syntax::quote(&attr.name)))),
+            (false, false) => {
+                let mut words: Vec<String> = BuiltIn::ALL.iter().map(|b| b.word().to_owned()).collect();
+                words.extend(keys.iter().map(|(_, s)| world.view.text(*s).to_owned()));
+                Err(Diagnostic::new("E0301", format!("nothing here has an attribute `{}`", attr.name))
+                    .label(attr.span, "unknown attribute")
+                    .suggest(suggest(&attr.name, words.iter())))
+            }
+        }
+    }
+
+    pub(crate) fn name(&self, name: &Name) -> Resolved<String> {
+        match &name.value {
+            NameValue::Text(text) => Ok(text.clone()),
+            NameValue::Param(param) => self.one_param(param, name.span),
+        }
+    }
+
+    pub(crate) fn one_param(&self, param: &str, span: Span) -> Resolved<String> {
+        let mut values = self.param(param, span)?;
+        match values.len() {
+            1 => Ok(values.remove(0)),
+            n => Err(Diagnostic::new("E0303", format!("`:{param}` is bound to {n} values; one is needed here")).label(span, "one value")),
+        }
+    }
+
+    fn param(&self, param: &str, span: Span) -> Resolved<Vec<String>> {
+        self.used.borrow_mut().push(param.to_owned());
+        let values: Vec<String> =
+            self.request.params.iter().filter(|(name, _)| name == param).map(|(_, value)| value.clone()).collect();
+        if values.is_empty() {
+            return Err(Diagnostic::new("E0305", format!("the parameter `:{param}` is not bound"))
+                .label(span, "unbound")
+                .help(format!("--param {param}=VALUE")));
+        }
+        Ok(values)
+    }
+
+    /// Refuses parameters that the statement does not use.
+    pub(crate) fn check_unused(&self) -> Resolved<()> {
+        let used = self.used.borrow();
+        match self.request.params.iter().find(|(name, _)| !used.contains(name)) {
+            Some((name, _)) => Err(Diagnostic::new("E0306", format!("the statement has no parameter `:{name}`"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What edition 1 has and this release does not.
+pub(crate) fn unbuilt(what: &str, span: Span) -> Diagnostic {
+    Diagnostic::new("E0199", format!("edition 1 has {what}; not built yet")).label(span, "not built yet")
+}
+
+fn type_error(what: &str, span: Span) -> Diagnostic {
+    Diagnostic::new("E0303", what).label(span, "wrong type")
+}
+
+/// A parameter's text as the value it looks like.
+fn loose(text: String) -> Constant {
+    text.parse::<f64>().ok().filter(|n| n.is_finite()).map_or(Constant::Text(text), Constant::Number)
+}
+
+fn parse_time(text: &str) -> Option<TimeKind> {
+    let bytes = text.as_bytes();
+    let dated = bytes.len() >= 7 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-';
+    let kind = match text {
+        "now" => TimeKind::Now,
+        "today" => TimeKind::Today,
+        "yesterday" => TimeKind::Yesterday,
+        _ if !dated => return None,
+        _ if text.len() == 7 => TimeKind::Month(text.to_owned()),
+        _ if text.len() == 10 => TimeKind::Date(text.to_owned()),
+        _ => TimeKind::DateTime(text.to_owned()),
+    };
+    clock::stretch(&kind, Time(0)).map(|_| kind)
+}
+
+fn factor(unit: Unit) -> f64 {
+    match unit {
+        Unit::Kilobyte => 1e3,
+        Unit::Megabyte => 1e6,
+        Unit::Gigabyte => 1e9,
+        Unit::Terabyte => 1e12,
+        Unit::Time(TimeUnit::Second) => 1.0,
+        Unit::Time(unit) => unit.seconds() as f64,
+    }
+}
+
+/// The kinds that a set's nodes have, as far as its words tell.
+fn kinds_of(set: &Set, kinds: &mut Vec<crate::syntax::ast::Kind>) {
+    match set {
+        Set::Kind(noun) => kinds.push(noun.kind),
+        Set::Ref(reference) => kinds.extend(reference.kind),
+        Set::And(members) => members.iter().for_each(|m| {
+            if let Set::Kind(noun) = m {
+                kinds.push(noun.kind);
+            }
+        }),
+        Set::Or(members) => members.iter().for_each(|m| kinds_of(m, kinds)),
+        Set::At(at) => kinds_of(&at.set, kinds),
+        _ => {}
+    }
+}
+
+/// Whether a node's kind is among those of a set; no kinds: any.
+pub(crate) fn kind_is_among(kinds: &[crate::syntax::ast::Kind], entity: lineage_store::event::EntityKind) -> bool {
+    kinds.is_empty() || kinds.iter().any(|k| names::fits(Some(*k), entity))
+}
