@@ -22,7 +22,15 @@ impl Blake3 {
 
     /// Parses 64 hex digits without a prefix.
     pub fn from_hex(hex: &str) -> Option<Self> {
-        from_hex(hex.as_bytes()).and_then(|bytes| bytes.try_into().ok()).map(Self)
+        let hex: &[u8; 64] = hex.as_bytes().try_into().ok()?;
+        let mut bytes = [0; 32];
+        let mut bad = 0;
+        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+            let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+            bad |= high | low;
+            *byte = high << 4 | low & 15;
+        }
+        (bad < 16).then_some(Self(bytes))
     }
 }
 
@@ -69,6 +77,7 @@ pub struct Digest {
     /// The algorithm.
     pub algorithm: Algorithm,
     text: Box<str>,
+    key: [u8; 32],
 }
 
 impl Digest {
@@ -84,16 +93,19 @@ impl Digest {
 
     /// The 32 bytes that index this digest: its own for blake3, a hash of the text for the others.
     pub fn key(&self) -> [u8; 32] {
-        match self.algorithm {
-            Algorithm::Blake3 => Blake3::from_hex(self.value()).map_or([0; 32], |d| d.0),
-            _ => Blake3::of(self.text.as_bytes()).0,
-        }
+        self.key
+    }
+
+    fn new(algorithm: Algorithm, text: Box<str>) -> Self {
+        let own = if algorithm == Algorithm::Blake3 { text.get(3..).and_then(Blake3::from_hex) } else { None };
+        let key = own.unwrap_or_else(|| Blake3::of(text.as_bytes())).0;
+        Self { algorithm, text, key }
     }
 }
 
 impl From<Blake3> for Digest {
     fn from(digest: Blake3) -> Self {
-        Self { algorithm: Algorithm::Blake3, text: digest.to_string().into() }
+        Self { algorithm: Algorithm::Blake3, text: digest.to_string().into(), key: digest.0 }
     }
 }
 
@@ -111,7 +123,7 @@ impl FromStr for Digest {
             format!("`{}` is no digest; write b3:, sha256:, sha1:, md5: or weak: before the hex digits", brief(text))
         })?;
         if prefix == "weak" && !value.is_empty() && value.len() <= 64 && value.bytes().all(|b| b.is_ascii_graphic()) {
-            return Ok(Self { algorithm: Algorithm::Weak, text: text.into() });
+            return Ok(Self::new(Algorithm::Weak, text.into()));
         }
         let Some((algorithm, _, length)) = Algorithm::ALL.iter().find(|(_, p, _)| *p == prefix) else {
             return Err(format!(
@@ -119,12 +131,18 @@ impl FromStr for Digest {
                 brief(text)
             ));
         };
+        if *algorithm == Algorithm::Blake3
+            && let Some(key) = Blake3::from_hex(value)
+            && !value.bytes().any(|b| b.is_ascii_uppercase())
+        {
+            return Ok(Self { algorithm: *algorithm, text: text.into(), key: key.0 });
+        }
         if value.len() != *length || !value.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(format!("`{}` needs exactly {length} hex digits after `{prefix}:`", brief(text)));
         }
         let text =
             if value.bytes().any(|b| b.is_ascii_uppercase()) { text.to_ascii_lowercase() } else { text.to_owned() };
-        Ok(Self { algorithm: *algorithm, text: text.into() })
+        Ok(Self::new(*algorithm, text.into()))
     }
 }
 
@@ -150,6 +168,18 @@ impl Hasher {
     }
 }
 
+/// The value of each hex digit; anything else has a high bit.
+const NIBBLES: [u8; 256] = {
+    let mut table = [0xff; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        table[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        table[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    table
+};
+
 /// Lower-case hex of bytes.
 pub fn to_hex(bytes: &[u8]) -> String {
     const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -163,7 +193,7 @@ pub fn to_hex(bytes: &[u8]) -> String {
 
 /// Bytes of hex text; `None` when it is not hex.
 pub fn from_hex(hex: &[u8]) -> Option<Vec<u8>> {
-    let nibble = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
+    let nibble = |b: u8| Some(NIBBLES[usize::from(b)]).filter(|n| *n < 16);
     hex.len()
         .is_multiple_of(2)
         .then(|| hex.chunks(2).map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect())?

@@ -200,10 +200,12 @@ impl Store {
         let mut results = Vec::with_capacity(batch.len());
         for Waiting { events, now, strict, .. } in batch {
             let mut appended = Vec::with_capacity(events.len());
-            for event in events {
-                let one = self.append_one(&mut fold, &mut journal, event, now)?;
-                let refused = matches!(one, Appended::Conflict(_) | Appended::Refused(_));
-                appended.push(one);
+            let mut events = events.into_iter();
+            while let Some(first) = events.next() {
+                let following: Vec<Prepared> = events.by_ref().take(first.following).collect();
+                let group = self.append_group(&mut fold, &mut journal, first, following, now)?;
+                let refused = group.iter().any(|a| matches!(a, Appended::Conflict(_) | Appended::Refused(_)));
+                appended.extend(group);
                 if strict && refused {
                     break;
                 }
@@ -258,26 +260,36 @@ impl Store {
         })
     }
 
-    fn append_one(&self, fold: &mut Fold, journal: &mut JournalWriter, event: Prepared, now: Time) -> Result<Appended> {
-        let Prepared { event, id, received, mut leaf, .. } = event;
-        if let Some(position) = fold.find_id(&event.namespace, &id) {
-            let position = u64::from(position);
-            let same = match received {
-                // An id that is the digest of the bytes is the same for the same bytes only.
-                None => true,
-                Some(digest) => self.received_at(journal, position)? == Some(digest),
-            };
-            return Ok(if same { Appended::Duplicate(position) } else { Appended::Conflict(position) });
+    /// Appends the events that came from one received event: all of them or none.
+    fn append_group(
+        &self,
+        fold: &mut Fold,
+        journal: &mut JournalWriter,
+        first: Prepared,
+        following: Vec<Prepared>,
+        now: Time,
+    ) -> Result<Vec<Appended>> {
+        let mut known = Vec::new();
+        for event in std::iter::once(&first).chain(&following) {
+            known.push(self.known(fold, journal, event)?);
         }
-        if let Err(refusal) = fold.check(&event) {
-            return Ok(Appended::Refused(refusal));
-        }
-        let recorded = now.floor_micros().max(journal.recorded_last());
-        leaf.record(recorded);
-        let position = journal.append(received.map(|d| d.0), leaf.as_bytes(), recorded);
-        let folded = fold.apply(&event, &id, recorded);
-        debug_assert_eq!(u64::from(folded), position);
-        Ok(Appended::Recorded(position))
+        let refusal = known.iter().flatten().find(|a| !matches!(a, Appended::Duplicate(_))).cloned();
+        let group = std::iter::once(first).chain(following);
+        let append = |(event, known): (Prepared, Option<Appended>)| {
+            known.or_else(|| refusal.clone()).unwrap_or_else(|| append_one(fold, journal, event, now))
+        };
+        Ok(group.zip(known).map(append).collect())
+    }
+
+    /// Why an event is not recorded: it is already, its id is taken, or it contradicts what is recorded.
+    fn known(&self, fold: &Fold, journal: &JournalWriter, event: &Prepared) -> Result<Option<Appended>> {
+        let Some(position) = fold.find_id(&event.event.namespace, &event.id) else {
+            return Ok(fold.check(&event.event).err().map(Appended::Refused));
+        };
+        let position = u64::from(position);
+        // The digest of the bytes is the same for the same bytes only, unless an emitter chose it as an id.
+        let same = self.received_at(journal, position)? == event.received;
+        Ok(Some(if same { Appended::Duplicate(position) } else { Appended::Conflict(position) }))
     }
 
     /// The digest of the bytes in which a recorded event, or one of the batch being appended, was received.
@@ -368,6 +380,17 @@ impl Store {
         Ok(count)
     }
 
+    /// Seals the tail of the index whatever its length; for tests of the index.
+    #[doc(hidden)]
+    pub fn seal_now(&self) -> Result<()> {
+        let mut writer = lock(&self.writer);
+        let journal = self.journal.lock(self.lock_timeout)?;
+        let mut fold = self.current_fold(&mut writer, journal.count())?;
+        folder::seal(&self.layout.part("graph"), &mut fold)?;
+        writer.fold = Some(fold);
+        Ok(())
+    }
+
     /// Checks the index against a fresh fold of the journal: every page, and every answer-bearing column.
     pub fn verify_graph(&self) -> Result<u64> {
         let stack = folder::open(&self.layout.part("graph"))?;
@@ -382,6 +405,16 @@ impl Store {
         folder::compare(&stack, &mut fold)?;
         Ok(count)
     }
+}
+
+fn append_one(fold: &mut Fold, journal: &mut JournalWriter, event: Prepared, now: Time) -> Appended {
+    let Prepared { event, id, received, mut leaf, .. } = event;
+    let recorded = now.floor_micros().max(journal.recorded_last());
+    leaf.record(&recorded.micros());
+    let position = journal.append(received.map(|d| d.0), leaf.as_bytes(), recorded);
+    let folded = fold.apply(&event, &id, recorded);
+    debug_assert_eq!(u64::from(folded), position);
+    Appended::Recorded(position)
 }
 
 /// Reads whole events by position.

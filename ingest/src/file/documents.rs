@@ -331,7 +331,10 @@ mod tests {
 
     #[test]
     fn pretty_documents_are_cut() {
-        assert_eq!(texts(b"{\n  \"a\": \"}\\\"\"\n}\n{\n\"b\": [1]}\n"), ["{\n  \"a\": \"}\\\"\"\n}", "{\n\"b\": [1]}"]);
+        assert_eq!(
+            texts(b"{\n  \"a\": \"}\\\"\"\n}\n{\n\"b\": [1]}\n"),
+            ["{\n  \"a\": \"}\\\"\"\n}", "{\n\"b\": [1]}"]
+        );
         let list = cut(b"[\n  {\"a\": 1},\n  {\n    \"b\": 2\n  }\n, 7, \"x,]\"\n]\n");
         let texts: Vec<_> = list.iter().map(|(_, text, _)| text.as_str()).collect();
         assert_eq!(texts, ["{\"a\": 1}", "{\n    \"b\": 2\n  }", "7", "\"x,]\""]);

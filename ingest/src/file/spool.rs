@@ -90,7 +90,8 @@ pub(super) fn write(
 pub(super) fn write_leaf(store: &Store, name: &str, actor: &str, leaf: &[u8]) -> Result<PathBuf, StoreError> {
     let mut line = Vec::new();
     let text = Some(String::from_utf8_lossy(leaf).into_owned());
-    let row = Row { format: LEAF.to_owned(), actor: actor.to_owned(), source: "-".to_owned(), line: 1, text, hex: None };
+    let row =
+        Row { format: LEAF.to_owned(), actor: actor.to_owned(), source: "-".to_owned(), line: 1, text, hex: None };
     add(&mut line, &row);
     folder(store).write(name, &line)
 }

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::time::Duration;
 
-use lineage_store::event::{Event, EntityKind, Kind, Output, Ref};
+use lineage_store::event::{EntityKind, Event, Kind, Output, Ref};
 
 use super::*;
 

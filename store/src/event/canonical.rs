@@ -3,6 +3,7 @@
 //! Two deviations keep what an emitter said: integers beyond 2^53 keep their digits, and numbers that
 //! no double can hold keep their text. Both are documented in FORMAT.md.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The deepest nesting of arrays and objects that an event may have.
@@ -10,7 +11,7 @@ pub const DEPTH_MAX: usize = 100;
 
 /// Canonical JSON text of one value, kept as text so that hashing and storing it never re-parses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Json(Box<str>);
+pub struct Json(String);
 
 impl Json {
     /// Canonicalizes valid JSON text; refuses duplicate keys, lone surrogates and deep nesting.
@@ -22,7 +23,7 @@ impl Json {
         if scan.at != text.len() {
             return Err("trailing characters after the JSON value".to_owned());
         }
-        Ok(Self(out.into()))
+        Ok(Self(out))
     }
 
     /// The canonical text.
@@ -32,7 +33,7 @@ impl Json {
 
     /// Whether this is the empty object.
     pub fn is_empty(&self) -> bool {
-        &*self.0 == "{}"
+        self.0 == "{}"
     }
 
     /// Builds canonical text from a serde value.
@@ -41,20 +42,18 @@ impl Json {
     }
 
     /// The members of an object in canonical order: decoded key and canonical text of the value.
-    pub fn members(&self) -> Vec<(String, &str)> {
+    pub fn members(&self) -> Vec<(Cow<'_, str>, &str)> {
         let mut scan = Scan { text: &self.0, at: 0, depth: 0 };
+        let mut members = Vec::new();
         if scan.peek() != Some(b'{') {
-            return Vec::new();
+            return members;
         }
         scan.at += 1;
-        let mut members = Vec::new();
-        let mut skipped = String::new();
         while scan.peek() == Some(b'"') {
             let Ok(key) = scan.string() else { break };
             scan.at += 1;
             let start = scan.at;
-            skipped.clear();
-            if scan.value(&mut skipped).is_err() {
+            if !scan.skip() {
                 break;
             }
             members.push((key, &self.0[start..scan.at]));
@@ -66,13 +65,13 @@ impl Json {
 
 impl Default for Json {
     fn default() -> Self {
-        Self("{}".into())
+        Self("{}".to_owned())
     }
 }
 
 /// Decodes the canonical text of a JSON string; `None` for any other value.
 pub fn text_of(json: &str) -> Option<String> {
-    json.starts_with('"').then(|| Scan { text: json, at: 0, depth: 0 }.string().ok()).flatten()
+    json.starts_with('"').then(|| Scan { text: json, at: 0, depth: 0 }.string().ok().map(Cow::into_owned)).flatten()
 }
 
 struct Scan<'a> {
@@ -81,7 +80,37 @@ struct Scan<'a> {
     depth: usize,
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    /// Steps over a canonical value; whether there was one.
+    fn skip(&mut self) -> bool {
+        let bytes = self.text.as_bytes();
+        let mut depth = 0usize;
+        while let Some(byte) = bytes.get(self.at) {
+            match byte {
+                b'"' => {
+                    if !self.plain_string() && self.string().is_err() {
+                        return false;
+                    }
+                    if depth == 0 {
+                        return true;
+                    }
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' if depth <= 1 => {
+                    // At depth 0 the bracket belongs to the object around, and ends a number or a word before it.
+                    self.at += depth;
+                    return true;
+                }
+                b'}' | b']' => depth -= 1,
+                b',' if depth == 0 => return true,
+                _ => {}
+            }
+            self.at += 1;
+        }
+        true
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -161,44 +190,41 @@ impl Scan<'_> {
     }
 
     fn object(&mut self, out: &mut String) -> Result<(), String> {
-        let mut members: Vec<(String, String)> = Vec::new();
-        let mut sorted = true;
+        let start = out.len();
+        out.push('{');
         self.space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            out.push_str("{}");
+            out.push('}');
             return Ok(());
         }
+        // Members are written as they come; only an object whose keys are not in order is put together again.
+        let mut members: Vec<Member> = Vec::new();
+        let mut sorted = true;
         loop {
             self.space();
             if self.peek() != Some(b'"') {
                 return Err(format!("expected a key at byte {}", self.at));
             }
-            let key = self.string()?;
+            let begin = out.len();
+            self.value(out)?;
+            let key = begin + 1..out.len() - 1;
             self.expect(b':')?;
-            let mut value = String::new();
-            self.value(&mut value)?;
-            sorted &= members.last().is_none_or(|(last, _)| utf16_less(last, &key));
-            members.push((key, value));
+            out.push(':');
+            self.value(out)?;
+            sorted &= members.last().is_none_or(|last| plain_less(&out[last.key.clone()], &out[key.clone()]));
+            members.push(Member { key, whole: begin..out.len() });
             self.space();
             if self.peek() == Some(b',') {
                 self.at += 1;
+                out.push(',');
             } else {
                 self.expect(b'}')?;
                 break;
             }
         }
         if !sorted {
-            members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-            if let Some(pair) = members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-                return Err(format!("the key `{}` appears twice", crate::digest::brief(&pair[0].0)));
-            }
-        }
-        for (i, (key, value)) in members.iter().enumerate() {
-            out.push(if i == 0 { '{' } else { ',' });
-            write_string(key, out);
-            out.push(':');
-            out.push_str(value);
+            reorder(members, start, out)?;
         }
         out.push('}');
         Ok(())
@@ -216,10 +242,10 @@ impl Scan<'_> {
         }
     }
 
-    fn string(&mut self) -> Result<String, String> {
+    fn string(&mut self) -> Result<Cow<'a, str>, String> {
         let start = self.at;
         if self.plain_string() {
-            return Ok(self.text[start + 1..self.at - 1].to_owned());
+            return Ok(Cow::Borrowed(&self.text[start + 1..self.at - 1]));
         }
         let bytes = self.text.as_bytes();
         let mut end = start + 1;
@@ -232,7 +258,9 @@ impl Scan<'_> {
             }
         }
         self.at = end + 1;
-        serde_json::from_str(&self.text[start..self.at]).map_err(|e| format!("bad string at byte {start}: {e}"))
+        serde_json::from_str::<String>(&self.text[start..self.at])
+            .map(Cow::Owned)
+            .map_err(|e| format!("bad string at byte {start}: {e}"))
     }
 
     fn word(&mut self, out: &mut String) -> Result<(), String> {
@@ -313,14 +341,44 @@ pub fn write_double(value: f64, out: &mut String) {
     }
 }
 
-fn utf16_less(a: &str, b: &str) -> bool {
-    if a.is_ascii() && b.is_ascii() { a < b } else { a.encode_utf16().lt(b.encode_utf16()) }
+/// Where a member of an object stands in the output.
+struct Member {
+    /// The key between its quotes, escapes as written.
+    key: std::ops::Range<usize>,
+    /// Key and value.
+    whole: std::ops::Range<usize>,
+}
+
+/// Whether two keys are in order beyond doubt: plain ASCII without escapes, the first one less.
+fn plain_less(a: &str, b: &str) -> bool {
+    let plain = |text: &str| text.bytes().fold(true, |all, b| all & b.is_ascii() & (b != b'\\'));
+    a < b && plain(a) && plain(b)
+}
+
+/// Puts the members that begin at `start` into the order of their keys as UTF-16; refuses equal keys.
+fn reorder(members: Vec<Member>, start: usize, out: &mut String) -> Result<(), String> {
+    let decode = |text: &str| text_of(&format!("\"{text}\"")).unwrap_or_default();
+    let mut keyed: Vec<(String, String)> =
+        members.into_iter().map(|m| (decode(&out[m.key]), out[m.whole].to_owned())).collect();
+    keyed.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    if let Some(pair) = keyed.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(format!("the key `{}` appears twice", crate::digest::brief(&pair[0].0)));
+    }
+    out.truncate(start + 1);
+    for (i, (_, member)) in keyed.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        out.push_str(member);
+    }
+    Ok(())
 }
 
 /// Writes a JSON string with the fewest escapes, as RFC 8785 asks.
 pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
-    if text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
+    // Without an early exit the compiler tests many bytes at once.
+    if text.bytes().fold(false, |any, b| any | (b < 0x20) | (b == b'"') | (b == b'\\')) {
         for c in text.chars() {
             match c {
                 '"' => out.push_str("\\\""),

@@ -2,10 +2,12 @@
 
 use super::canonical::{Json, write_string};
 use super::{About, Event, Input, Output, Parent, Ref, Role, RunRef};
-use crate::time::Time;
 
 /// The width of the text of `recorded`, so that it can be set last.
 const RECORDED_BYTES: usize = 27;
+
+/// What stands for `recorded` until it is known.
+const BLANK: &str = "1970-01-01T00:00:00.000000Z";
 
 /// Canonical bytes with room for `recorded`, which only the appender knows.
 #[derive(Clone, Debug)]
@@ -19,7 +21,7 @@ pub struct Leaf {
 impl Leaf {
     /// Serializes an event; `id` is its own or the digest of the bytes as received.
     pub fn new(event: &Event, id: &str) -> Self {
-        let mut out = Object { text: String::with_capacity(512) };
+        let mut out = Object { text: String::with_capacity(1024) };
         if !event.about.is_empty() {
             out.list("about", &event.about, about);
         }
@@ -51,8 +53,7 @@ impl Leaf {
             parent(run, &mut out);
         }
         out.option("principal", event.principal.as_ref());
-        let blank = Time(0).micros();
-        out.string("recorded", &blank);
+        out.string("recorded", BLANK);
         let recorded_at = out.text.len() - 1 - RECORDED_BYTES;
         out.option("run", event.run.as_ref());
         out.json("sealed", &event.sealed);
@@ -62,16 +63,15 @@ impl Leaf {
         if !event.tags.is_empty() {
             out.list("tags", &event.tags, |tag, out| write_string(tag, &mut out.text));
         }
-        out.string("time", &event.time.map_or(blank, |t| t.to_string()));
+        out.string("time", &event.time.map_or(BLANK.to_owned(), |t| t.to_string()));
         let time_at = event.time.is_none().then(|| out.text.len() - 1 - RECORDED_BYTES);
         out.raw("v", "1");
         out.text.push('}');
         Self { bytes: out.text.into_bytes(), recorded_at, time_at }
     }
 
-    /// Sets the instant of recording, cut to microseconds.
-    pub fn record(&mut self, recorded: Time) {
-        let text = recorded.micros();
+    /// Sets the instant of recording, given as [`Time::micros`].
+    pub fn record(&mut self, text: &str) {
         debug_assert_eq!(text.len(), RECORDED_BYTES);
         for at in [Some(self.recorded_at), self.time_at].into_iter().flatten() {
             self.bytes[at..at + RECORDED_BYTES].copy_from_slice(text.as_bytes());

@@ -11,6 +11,7 @@ use std::fmt;
 pub use args::{Args, ArgumentKind};
 pub use canonical::Json;
 pub use leaf::Leaf;
+pub(crate) use outline::part_id;
 pub use outline::{Outlined, Payload, Prepared, prepare};
 pub use parse::Refusal;
 pub(crate) use parse::version_number;

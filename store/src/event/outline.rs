@@ -1,7 +1,7 @@
 //! Outlining: large and listed values move to deletable payload storage, so that an event stays within its limit.
 
 use super::canonical::write_string;
-use super::{Event, Json, LEAF_BYTES_MAX, Leaf, Refusal};
+use super::{Event, Input, Json, LEAF_BYTES_MAX, Leaf, Output, Refusal, State};
 use crate::digest::Blake3;
 
 /// A facet or value above this many bytes is outlined.
@@ -42,6 +42,8 @@ pub struct Prepared {
     pub leaf: Leaf,
     /// The values that were moved out; stored before the event is appended.
     pub payloads: Vec<Payload>,
+    /// How many events after this one come from the same received one: they are recorded together or not at all.
+    pub(crate) following: usize,
 }
 
 /// Outlines what must not or cannot stay inside and serializes each resulting event.
@@ -63,7 +65,7 @@ pub fn prepare(event: Event, received: &[u8], seal: &[String], salt: &[u8; 32]) 
         leaf = Leaf::new(&event, &id);
     }
     if leaf.as_bytes().len() <= LEAF_BYTES_MAX {
-        return Ok(vec![Prepared { event, id, received, leaf, payloads }]);
+        return Ok(vec![Prepared { event, id, received, leaf, payloads, following: 0 }]);
     }
     spread(event, &id, received, payloads)
 }
@@ -110,10 +112,9 @@ fn outline_largest(event: &mut Event, salt: &[u8; 32], payloads: &mut Vec<Payloa
     let largest = sections(event)
         .into_iter()
         .enumerate()
-        .flat_map(|(i, (_, json))| json.members().into_iter().map(|(k, v)| (v.len(), i, k)).collect::<Vec<_>>())
+        .flat_map(|(i, (_, json))| json.members().into_iter().map(|(k, v)| (v.len(), i, k.into_owned())).collect::<Vec<_>>())
         .max_by_key(|(size, ..)| *size);
-    let Some((size, section, key)) = largest.filter(|(size, ..)| *size > 128) else { return false };
-    debug_assert!(size > 0);
+    let Some((_, section, key)) = largest.filter(|(size, ..)| *size > 128) else { return false };
     let mut sections = sections(event);
     let (name, json) = &mut sections[section];
     let members = json.members();
@@ -134,13 +135,13 @@ fn outline(path: String, value: &str, salt: &[u8; 32], payloads: &mut Vec<Payloa
     Outlined { path, digest, size: value.len() as u64 }
 }
 
-fn rebuild(members: &[(String, &str)]) -> Json {
+fn rebuild(members: &[(impl AsRef<str>, &str)]) -> Json {
     let mut text = String::from("{");
     for (i, (key, value)) in members.iter().enumerate() {
         if i > 0 {
             text.push(',');
         }
-        write_string(key, &mut text);
+        write_string(key.as_ref(), &mut text);
         text.push(':');
         text.push_str(value);
     }
@@ -157,12 +158,23 @@ fn mark(event: &mut Event, marks: &[Outlined]) {
         .map(|m| (m.path.clone(), format!("{{\"digest\":\"{}\",\"size\":{}}}", m.digest, m.size)))
         .collect();
     let mut members = event.outlined.members();
-    members.extend(values.iter().map(|(path, value)| (path.clone(), value.as_str())));
+    members.extend(values.iter().map(|(path, value)| (path.as_str().into(), value.as_str())));
     let outlined = rebuild(&members);
     event.outlined = outlined;
 }
 
-/// Spreads inputs and outputs over `running` events of the same attempt; the last one carries the rest and the state.
+/// The id of the nth event over which inputs and outputs of an event were spread.
+pub(crate) fn part_id(id: &str, n: u32) -> String {
+    format!("{id}#{n}")
+}
+
+/// What must stay in one event: an input, an output, or an output with the inputs that led to it.
+type Unit = (Vec<Input>, Option<Output>);
+
+/// Spreads inputs and outputs over `running` events of the same attempt.
+///
+/// Inputs come before the event itself, as they resolve before outputs; outputs come after it, so that a table that
+/// this event completes is minted where its rows, tags and `from` stand. A start comes first, as it opens the attempt.
 fn spread(event: Event, id: &str, received: Option<Blake3>, payloads: Vec<Payload>) -> Result<Vec<Prepared>, Refusal> {
     let too_large = |event: &Event| {
         let bytes = Leaf::new(event, id).as_bytes().len();
@@ -170,63 +182,83 @@ fn spread(event: Event, id: &str, received: Option<Blake3>, payloads: Vec<Payloa
             "is {bytes} bytes long after large values were moved out; at most {LEAF_BYTES_MAX} are kept in one event"
         ))
     };
-    if event.run.is_none() || event.outputs.iter().any(|o| o.from.is_some()) || event.state == super::State::Start {
+    let mut rest = Event { inputs: Vec::new(), outputs: Vec::new(), ..event.clone() };
+    if event.run.is_none() || Leaf::new(&rest, id).as_bytes().len() > LEAF_BYTES_MAX {
         return Err(too_large(&event));
     }
-    let mut parts = Vec::new();
-    let mut rest = event;
     rest.id = Some(id.to_owned());
-    while Leaf::new(&rest, id).as_bytes().len() > LEAF_BYTES_MAX {
-        let mut part = Event::new(rest.kind, rest.actor.clone());
-        part.namespace.clone_from(&rest.namespace);
-        part.job.clone_from(&rest.job);
-        part.run.clone_from(&rest.run);
-        part.attempt = rest.attempt;
-        part.time = rest.time;
-        part.state = super::State::Running;
-        part.evidence = rest.evidence;
-        part.principal.clone_from(&rest.principal);
-        let n_refs = rest.inputs.len() + rest.outputs.len();
-        let mut room = LEAF_BYTES_MAX - Leaf::new(&part, id).as_bytes().len() - 64;
-        let mut take = |size: usize| {
-            let fits = size <= room;
-            room -= if fits { size } else { 0 };
-            fits
-        };
-        let n_inputs = rest.inputs.iter().take_while(|i| take(reference_bytes(&i.reference, 0))).count();
-        part.inputs = rest.inputs.drain(..n_inputs).collect();
-        let n_outputs = rest
-            .outputs
-            .iter()
-            .take_while(|o| take(reference_bytes(&o.reference, o.tags.iter().map(String::len).sum())))
-            .count();
-        part.outputs = rest.outputs.drain(..n_outputs).collect();
-        if n_refs == rest.inputs.len() + rest.outputs.len() {
-            return Err(too_large(&rest));
-        }
-        parts.push(part);
-    }
-    let n_parts = parts.len();
-    let mut prepared = Vec::with_capacity(n_parts + 1);
-    for (i, mut part) in parts.into_iter().enumerate() {
-        let part_id = format!("{id}#{}", i + 1);
+    let empty = part_of(&event);
+    let inputs: Vec<Unit> = event.inputs.iter().map(|i| (vec![i.clone()], None)).collect();
+    let outputs: Vec<Unit> = event.outputs.iter().map(|o| with_inputs(o, &event.inputs)).collect();
+    let whole = || too_large(&event);
+    let before = pack(&empty, inputs, id).ok_or_else(whole)?;
+    let after = pack(&empty, outputs, id).ok_or_else(whole)?;
+    let at = if event.state == State::Start { 0 } else { before.len() };
+    let n_parts = before.len() + after.len();
+    let mut prepared: Vec<Prepared> = Vec::with_capacity(n_parts + 1);
+    for (mut part, n) in before.into_iter().chain(after).zip(1..) {
+        let part_id = part_id(id, n);
         part.id = Some(part_id.clone());
-        let digest = received.unwrap_or_else(|| Blake3::of(part_id.as_bytes()));
-        prepared.push(Prepared {
-            leaf: Leaf::new(&part, &part_id),
-            event: part,
-            id: part_id,
-            received: Some(digest),
-            payloads: Vec::new(),
-        });
+        let received = Some(received.unwrap_or_else(|| Blake3::of(part_id.as_bytes())));
+        let leaf = Leaf::new(&part, &part_id);
+        prepared.push(Prepared { leaf, event: part, id: part_id, received, payloads: Vec::new(), following: 0 });
     }
-    prepared.push(Prepared { leaf: Leaf::new(&rest, id), event: rest, id: id.to_owned(), received, payloads });
+    let leaf = Leaf::new(&rest, id);
+    // Without an id of its own the event keeps none; only its parts need one.
+    rest.id = event.id;
+    prepared.insert(at, Prepared { leaf, event: rest, id: id.to_owned(), received, payloads, following: 0 });
+    prepared[0].following = n_parts;
     Ok(prepared)
 }
 
-/// An upper bound of the canonical bytes of a reference.
-fn reference_bytes(reference: &super::Ref, tags: usize) -> usize {
-    let text = |t: &Option<String>| t.as_ref().map_or(0, |t| t.len() * 2 + 16);
-    let digests: usize = reference.digest.iter().chain(&reference.digests).map(|d| d.as_str().len() + 16).sum();
-    128 + text(&reference.name) + text(&reference.namespace) + text(&reference.version) + digests + tags * 2
+/// An event of the same attempt without anything in it. What a failed run wrote stays partial.
+fn part_of(event: &Event) -> Event {
+    let state = if matches!(event.state, State::Fail | State::Abort) { event.state } else { State::Running };
+    Event {
+        namespace: event.namespace.clone(),
+        job: event.job.clone(),
+        run: event.run.clone(),
+        attempt: event.attempt,
+        parent: event.parent.clone(),
+        time: event.time,
+        state,
+        evidence: event.evidence,
+        principal: event.principal.clone(),
+        ..Event::new(event.kind, event.actor.clone())
+    }
+}
+
+/// An output with the inputs that its `from` names, never away from them.
+fn with_inputs(output: &Output, inputs: &[Input]) -> Unit {
+    let Some(from) = &output.from else { return (Vec::new(), Some(output.clone())) };
+    let named: Vec<Input> = from.iter().filter_map(|i| inputs.get(*i as usize)).cloned().collect();
+    let from = Some((0..named.len() as u32).collect());
+    (named, Some(Output { from, ..output.clone() }))
+}
+
+/// Fills events with units, in their order; `None` if one does not fit into an event.
+fn pack(empty: &Event, units: Vec<Unit>, id: &str) -> Option<Vec<Event>> {
+    // An id may grow by `#` and ten digits; ten more digits for each `from` index that moves up.
+    let bytes = |event: &Event| Leaf::new(event, id).as_bytes().len() + 16;
+    let least = bytes(empty);
+    let mut parts: Vec<Event> = Vec::new();
+    let mut room = 0;
+    for (inputs, output) in units {
+        let from = output.iter().filter_map(|o| o.from.as_ref()).map(|f| f.len() * 10).sum::<usize>();
+        let alone = Event { inputs: inputs.clone(), outputs: output.iter().cloned().collect(), ..empty.clone() };
+        let size = bytes(&alone) - least + from;
+        if size > room {
+            room = LEAF_BYTES_MAX - least;
+            parts.push(empty.clone());
+        }
+        room = room.checked_sub(size)?;
+        let part = parts.last_mut()?;
+        let first = part.inputs.len() as u32;
+        part.inputs.extend(inputs);
+        part.outputs.extend(output.map(|mut o| {
+            o.from.iter_mut().flatten().for_each(|index| *index += first);
+            o
+        }));
+    }
+    Some(parts)
 }

@@ -1,8 +1,11 @@
 //! Reads the native format strictly: what is unknown, doubled, of the wrong type or out of range is refused by name.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
@@ -47,6 +50,27 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// An object; serde would also take the fields of a struct as a list.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawEvent<'a> {
@@ -60,13 +84,13 @@ struct RawEvent<'a> {
     run: Option<String>,
     attempt: Option<u32>,
     state: Option<String>,
-    parent: Option<RawParent>,
+    parent: Option<Object<RawParent>>,
     #[serde(default)]
-    inputs: Vec<RawRef>,
+    inputs: Vec<Object<RawRef>>,
     #[serde(default)]
-    outputs: Vec<RawRef>,
+    outputs: Vec<Object<RawRef>>,
     #[serde(default)]
-    about: Vec<RawRef>,
+    about: Vec<Object<RawRef>>,
     environment: Option<String>,
     service: Option<String>,
     outcome: Option<String>,
@@ -92,7 +116,7 @@ struct RawParent {
     namespace: Option<String>,
     job: Option<String>,
     run: String,
-    root: Option<RawRun>,
+    root: Option<Object<RawRun>>,
 }
 
 #[derive(Deserialize)]
@@ -107,7 +131,7 @@ struct RawRun {
 #[serde(untagged)]
 enum RunName {
     Id(String),
-    Whole(RawRun),
+    Whole(Object<RawRun>),
 }
 
 #[derive(Deserialize)]
@@ -137,17 +161,21 @@ impl Event {
     pub fn parse(bytes: &[u8], caller: &str) -> Result<Self, Refusal> {
         let text = utf8(bytes)?;
         let quoted;
-        let text = match serde_json::from_str::<&RawValue>(text) {
-            Ok(_) => text,
-            Err(error) => match canonical::quote_non_finite(text) {
-                Some(fixed) => {
-                    quoted = fixed;
-                    &quoted
-                }
-                None => return Err(Refusal::whole(format!("is no JSON: {error}"))),
+        let raw = match serde_json::from_str::<RawEvent<'_>>(text) {
+            Ok(raw) => raw,
+            Err(_) => match serde_json::from_str::<&RawValue>(text) {
+                Ok(_) => read(text)?,
+                Err(error) => match canonical::quote_non_finite(text) {
+                    Some(fixed) => {
+                        // Quoted, such a word must not pass for a name; as a number it is refused where none belongs.
+                        read(&number_non_finite(text, &fixed))?;
+                        quoted = fixed;
+                        read(&quoted)?
+                    }
+                    None => return Err(Refusal::whole(format!("is no JSON: {error}"))),
+                },
             },
         };
-        let raw = read(text)?;
         for (field, given) in [
             ("recorded", raw.recorded.is_some()),
             ("evidence", raw.evidence.is_some()),
@@ -191,6 +219,12 @@ impl Event {
         self.check_kind()
     }
 
+    /// Whether both ends of a link are names, or both versions.
+    fn links_alike(&self) -> bool {
+        let mut ends = self.about.iter().map(|a| matches!(a, About::Thing(reference) if reference.is_bare()));
+        ends.next() == ends.next()
+    }
+
     fn check_kind(&self) -> Result<(), Refusal> {
         let things = self.about.iter().filter(|a| matches!(a, About::Thing(_))).count();
         let needs_things = |what: &str| {
@@ -224,7 +258,7 @@ impl Event {
                     ));
                 }
             }
-            Kind::Link if things != 2 || self.about.len() != 2 => {
+            Kind::Link if things != 2 || self.about.len() != 2 || !self.links_alike() => {
                 return Err(Refusal::at("about", "a link names exactly two names, or two versions"));
             }
             Kind::Retract if self.about.is_empty() || things > 0 => {
@@ -239,15 +273,32 @@ impl Event {
     }
 }
 
+/// The text in which `quoted` has quotes around NaN and the infinities, with a number in their place.
+fn number_non_finite(text: &str, quoted: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        if rest.starts_with(c) {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        } else {
+            let word: String = chars.by_ref().take_while(|c| *c != '"').collect();
+            out.push('0');
+            rest = &rest[word.len()..];
+        }
+    }
+    out
+}
+
 fn utf8(bytes: &[u8]) -> Result<&str, Refusal> {
     std::str::from_utf8(bytes)
         .map_err(|error| Refusal::whole(format!("is not UTF-8 from byte {} on", error.valid_up_to())))
 }
 
 fn read(text: &str) -> Result<RawEvent<'_>, Refusal> {
-    serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str::<Object<_>>(text).map(|event| event.0).map_err(|error| {
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        match serde_path_to_error::deserialize::<_, RawEvent<'_>>(&mut deserializer) {
+        match serde_path_to_error::deserialize::<_, Object<RawEvent<'_>>>(&mut deserializer) {
             Err(located) => {
                 let path = located.path().to_string();
                 let path = if path == "." || path == "?" { String::new() } else { path };
@@ -264,7 +315,8 @@ pub(crate) fn version_number(text: &str) -> Option<u32> {
     if digits.starts_with('0') || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    digits.parse().ok().filter(|n| *n > 0)
+    // A number that no log can reach is one all the same.
+    (!digits.is_empty()).then(|| digits.parse().unwrap_or(u32::MAX))
 }
 
 fn word<T: Copy>(
@@ -324,9 +376,9 @@ fn convert(raw: RawEvent<'_>, caller: &str) -> Result<Event, Refusal> {
         run: raw.run,
         attempt: raw.attempt,
         state: word("state", raw.state, State::ALL, State::from_word, State::as_str)?.unwrap_or(State::Complete),
-        parent: raw.parent.map(|p| Parent {
+        parent: raw.parent.map(|Object(p)| Parent {
             run: RunRef { namespace: p.namespace, job: p.job, run: p.run },
-            root: p.root.map(|r| RunRef { namespace: r.namespace, job: r.job, run: r.run }),
+            root: p.root.map(|Object(r)| RunRef { namespace: r.namespace, job: r.job, run: r.run }),
         }),
         inputs: each("inputs", raw.inputs, input)?,
         outputs: each("outputs", raw.outputs, |r| output(r, n_inputs))?,
@@ -364,10 +416,14 @@ fn convert(raw: RawEvent<'_>, caller: &str) -> Result<Event, Refusal> {
     })
 }
 
-fn each<T>(field: &str, list: Vec<RawRef>, convert: impl Fn(RawRef) -> Result<T, Refusal>) -> Result<Vec<T>, Refusal> {
+fn each<T>(
+    field: &str,
+    list: Vec<Object<RawRef>>,
+    convert: impl Fn(RawRef) -> Result<T, Refusal>,
+) -> Result<Vec<T>, Refusal> {
     list.into_iter()
         .enumerate()
-        .map(|(i, raw)| {
+        .map(|(i, Object(raw))| {
             convert(raw).map_err(|r| {
                 let dot = if r.field.is_empty() { "" } else { "." };
                 Refusal::at(format!("{field}[{i}]{dot}{}", r.field), r.what)
@@ -403,7 +459,7 @@ fn reference(raw: RawRef) -> Result<Ref, Refusal> {
     let parse = |field: &str, text: String| text.parse::<Digest>().map_err(|what| Refusal::at(field, what));
     let digest = raw.digest.map(|d| parse("digest", d)).transpose()?;
     let digests = raw.digests.into_iter().map(|d| parse("digests", d)).collect::<Result<Vec<_>, _>>()?;
-    if raw.name.is_none() && digest.as_ref().is_some_and(|d| d.algorithm == Algorithm::Weak) {
+    if raw.name.is_none() && digest.iter().chain(&digests).all(|d| d.algorithm == Algorithm::Weak) {
         return Err(Refusal::at("name", "a weak digest needs a `name`"));
     }
     Ok(Ref {
@@ -440,12 +496,24 @@ fn output(mut raw: RawRef, n_inputs: usize) -> Result<Output, Refusal> {
 fn about(raw: RawRef) -> Result<About, Refusal> {
     only(&raw, false, false)?;
     let named = raw.name.is_some() || raw.digest.is_some() || !raw.digests.is_empty();
+    if raw.run.is_some() || raw.event.is_some() {
+        let whole = matches!(raw.run, Some(RunName::Whole(_))) || raw.event.is_some();
+        let misplaced = [
+            ("kind", raw.kind.is_some()),
+            ("version", raw.version.is_some()),
+            ("label", raw.label.is_some()),
+            ("namespace", raw.namespace.is_some() && whole),
+        ];
+        if let Some((field, _)) = misplaced.iter().find(|(_, given)| *given) {
+            return Err(Refusal::at(*field, "does not belong beside a `run` or an `event`"));
+        }
+    }
     match (raw.run.is_some(), raw.event.is_some(), named) {
         (true, false, false) => {
             let Some(run) = raw.run else { return Err(Refusal::whole("is empty")) };
             Ok(About::Run(match run {
                 RunName::Id(run) => RunRef { namespace: raw.namespace, job: None, run },
-                RunName::Whole(r) => RunRef { namespace: r.namespace.or(raw.namespace), job: r.job, run: r.run },
+                RunName::Whole(Object(r)) => RunRef { namespace: r.namespace, job: r.job, run: r.run },
             }))
         }
         (false, true, false) => Ok(About::Event(raw.event.unwrap_or_default())),
@@ -465,20 +533,26 @@ fn check_metrics(metrics: &Json) -> Result<(), Refusal> {
     for (key, value) in metrics.members() {
         let good = match value.as_bytes().first() {
             Some(b'"') => matches!(value, "\"NaN\"" | "\"Infinity\"" | "\"-Infinity\""),
-            Some(b'-' | b'0'..=b'9') => value.parse::<f64>().is_ok_and(f64::is_finite),
+            Some(b'-' | b'0'..=b'9') => is_exact(value),
             _ => false,
         };
         if !good {
             return Err(Refusal::at(
                 format!("metrics.{key}"),
                 format!(
-                    "`{}` is no number; valid are finite numbers and the strings NaN, Infinity, -Infinity",
+                    "`{}` is no number up to 2^53; valid are finite numbers and the strings NaN, Infinity, -Infinity",
                     brief(value)
                 ),
             ));
         }
     }
     Ok(())
+}
+
+/// Whether a number is finite and, written as an integer, not over 2^53, so that a double holds what was said.
+fn is_exact(number: &str) -> bool {
+    let is_integer = number.bytes().all(|b| matches!(b, b'-' | b'0'..=b'9'));
+    number.parse::<f64>().is_ok_and(|n| n.is_finite() && (!is_integer || n.abs() <= INTEGER_MAX as f64))
 }
 
 /// Names are non-empty and without control characters.
@@ -498,6 +572,9 @@ fn check_strings(event: &Event) -> Result<(), Refusal> {
             one(field, text)?;
         }
     }
+    for run in event.parent.iter().flat_map(|p| std::iter::once(&p.run).chain(&p.root)) {
+        check_run(run).map_err(|r| Refusal::at(format!("parent.{}", r.field), r.what))?;
+    }
     for tag in &event.tags {
         one("tags", tag)?;
     }
@@ -513,12 +590,19 @@ fn check_strings(event: &Event) -> Result<(), Refusal> {
     for (i, about) in event.about.iter().enumerate() {
         let result = match about {
             About::Thing(reference) => check_reference(reference),
-            About::Run(run) => check_name(&run.run).map_err(|what| Refusal::at("run", what)),
+            About::Run(run) => check_run(run),
             About::Event(id) => check_name(id).map_err(|what| Refusal::at("event", what)),
         };
         result.map_err(|r| Refusal::at(format!("about[{i}].{}", r.field), r.what))?;
     }
     Ok(())
+}
+
+fn check_run(run: &RunRef) -> Result<(), Refusal> {
+    let names = [("run", Some(&run.run)), ("job", run.job.as_ref()), ("namespace", run.namespace.as_ref())];
+    names.into_iter().try_for_each(|(field, name)| {
+        name.map_or(Ok(()), |name| check_name(name).map_err(|what| Refusal::at(field, what)))
+    })
 }
 
 fn check_reference(reference: &Ref) -> Result<(), Refusal> {
@@ -541,6 +625,10 @@ fn check_name(text: &str) -> Result<(), String> {
     }
     if text.len() > NAME_BYTES_MAX {
         return Err(format!("is {} bytes long; at most {NAME_BYTES_MAX} are kept", text.len()));
+    }
+    // Printable ASCII, tested many bytes at once, has no control characters.
+    if text.bytes().fold(true, |all, b| all & (0x20..0x7f).contains(&b)) {
+        return Ok(());
     }
     match text.chars().find(|c| c.is_control()) {
         Some(c) => Err(format!("has the control character U+{:04X}", c as u32)),

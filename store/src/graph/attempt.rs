@@ -4,7 +4,7 @@ use super::fold::{EXTERNAL, Fold, Place};
 use super::key;
 use super::memory::{AttemptState, RunGroup, RunState};
 use super::tables::{ENTITY, INPUT, OUTPUT, PARTIAL, SIDE};
-use crate::event::{Event, RunRef, State};
+use crate::event::{Event, Kind, RunRef, State};
 
 /// What an event adds to its attempt.
 struct Arrival {
@@ -59,15 +59,21 @@ impl Fold {
         (state.leader, state.number, previous)
     }
 
-    /// The attempt of an event that has a run.
+    /// The job of the run of an event; 0 none. An event without job is of the job whose run it joins.
+    pub(super) fn job_of_run(&self, place: Place) -> u32 {
+        let run = place.run.and_then(|(key, run, _)| self.m.runs.get(&key)?.runs.get(run));
+        run.map_or(0, |run| run.job)
+    }
+
+    /// The attempt of an event; without a run the event alone.
     pub(super) fn attempt_mut(&mut self, place: Place) -> Option<&mut AttemptState> {
-        let (key, run, attempt) = place.run?;
+        let Some((key, run, attempt)) = place.run else { return Some(&mut self.alone) };
         self.m.runs.get_mut(&key)?.runs.get_mut(run)?.attempts.get_mut(attempt)
     }
 
-    /// The attempt of an event that has a run.
+    /// The attempt of an event; without a run the event alone.
     pub(super) fn attempt(&self, place: Place) -> Option<&AttemptState> {
-        let (key, run, attempt) = place.run?;
+        let Some((key, run, attempt)) = place.run else { return Some(&self.alone) };
         self.m.runs.get(&key)?.runs.get(run)?.attempts.get(attempt)
     }
 
@@ -140,20 +146,21 @@ impl Fold {
         let (targets, bits) = self.stack.mentions(event);
         let attempt = &mut group.runs[run].attempts[index];
         attempt.completed |= state == State::Complete;
+        let registers = self.stack.kind(event) == Kind::Register as u8;
         for (target, bits) in targets.iter().zip(bits) {
             match (bits & SIDE, bits & ENTITY != 0) {
                 (INPUT, true) => {
-                    attempt.reads.insert(*target);
+                    attempt.reads.push((*target, 0));
                     for version in self.stack.versions_of(*target) {
                         if self.stack.mint(version) == event && self.stack.version_bits(version) & EXTERNAL != 0 {
-                            attempt.bare_inputs.insert(*target, version);
+                            attempt.bare_inputs.push((*target, version));
                         }
                     }
                 }
                 (INPUT, false) => {
-                    attempt.reads.insert(self.stack.entity_of(*target));
+                    attempt.reads.push((self.stack.entity_of(*target), *target + 1));
                 }
-                (OUTPUT, true) if bits & PARTIAL == 0 => attempt.pending.push(*target),
+                (OUTPUT, true) if bits & PARTIAL == 0 && !registers => attempt.pending.push(*target),
                 (OUTPUT, false) => attempt.writes.push((self.stack.entity_of(*target), *target)),
                 _ => {}
             }

@@ -1,14 +1,14 @@
 //! The fold: what one event adds to the index. Its rules are model.md §2 to §5 and part of format v1.
 
 use super::key;
-use super::memory::Memory;
+use super::memory::{AttemptState, Memory};
 use super::stack::Stack;
 use super::tables::{
     self, ABOUT, BY_DIGEST, DIGEST, ENTITY, HAS_FROM, INFERRED, INPUT, OUTPUT, PARTIAL, PINNED, ROLE_SHIFT,
 };
 use super::value;
 use crate::digest::{Algorithm, Digest};
-use crate::event::{About, EntityKind, Event, Kind, Outcome, Ref, Refusal, Role, State};
+use crate::event::{About, EntityKind, Event, Kind, Outcome, Ref, Refusal, Role, State, part_id};
 use crate::time::Time;
 
 /// Predicates of facts.
@@ -55,6 +55,8 @@ pub(crate) struct Fold {
     /// Mentions of the event being folded.
     mentions: Vec<(u32, u16)>,
     from: Vec<(usize, Vec<u32>)>,
+    /// The attempt of an event without run: the event alone.
+    pub(super) alone: AttemptState,
 }
 
 /// The event being folded: where it stands.
@@ -70,7 +72,8 @@ impl Fold {
     /// A fold on top of sealed segments.
     pub(crate) fn new(stack: Stack) -> Self {
         let m = Memory::new(stack.next_bases());
-        Self { stack, m, last_recorded: None, mentions: Vec::new(), from: Vec::new() }
+        let (mentions, from, alone) = (Vec::new(), Vec::new(), AttemptState::default());
+        Self { stack, m, last_recorded: None, mentions, from, alone }
     }
 
     /// The next position.
@@ -144,6 +147,7 @@ impl Fold {
         let time = event.time.unwrap_or(recorded).min(recorded).0;
         self.mentions.clear();
         self.from.clear();
+        self.alone = AttemptState { leader: position, number: 1, start: time, ..AttemptState::default() };
         let run = self.join_attempt(event, position, time);
         let place = Place { position, time, run };
         self.push_event(event, id, recorded, place);
@@ -175,7 +179,10 @@ impl Fold {
         }
         let actor = self.symbol(&event.actor);
         let namespace = self.symbol(&event.namespace);
-        let job = event.job.as_ref().map_or(0, |job| self.symbol(job));
+        let job = match &event.job {
+            Some(job) => self.symbol(job),
+            None => self.job_of_run(place),
+        };
         let outcome = match event.outcome {
             None => 0,
             Some(Outcome::Pass) => 1,
@@ -232,10 +239,6 @@ impl Fold {
         t.f_object.push(object);
     }
 
-    pub(super) fn current_mentions(&self) -> &[(u32, u16)] {
-        &self.mentions
-    }
-
     fn mention(&mut self, target: u32, bits: u16) {
         self.mentions.push((target, bits));
     }
@@ -259,7 +262,8 @@ impl Fold {
                 self.take(target, TOOK_SIZE, size, place.position);
             }
             if let Some(attempt) = self.attempt_mut(place) {
-                attempt.reads.insert(entity);
+                let version = if more & ENTITY == 0 { target + 1 } else { 0 };
+                attempt.reads.push((entity, version));
             }
             self.mention(target, bits | more);
         }
@@ -362,11 +366,11 @@ impl Fold {
         let mut ends = Vec::new();
         for about in &event.about {
             let About::Thing(reference) = about else { continue };
-            let entity = self.entity(reference, &event.namespace);
+            let (entity, holder) = self.input_entity(reference, &event.namespace);
             if reference.is_bare() {
                 ends.push((entity, SCOPE_ENTITY));
             } else {
-                let (version, _) = self.resolve_named(reference, entity, place);
+                let version = holder.unwrap_or_else(|| self.resolve_named(reference, entity, place).0);
                 ends.push((version, SCOPE_VERSION));
             }
         }
@@ -393,7 +397,7 @@ impl Fold {
     fn retract(&mut self, event: &Event, position: u32) {
         for about in &event.about {
             let targets = match about {
-                About::Event(id) => self.find_id(&event.namespace, id).into_iter().collect(),
+                About::Event(id) => self.parts_of(&event.namespace, id),
                 About::Run(run) => self.events_of_run(event, run),
                 About::Thing(_) => Vec::new(),
             };
@@ -402,6 +406,19 @@ impl Fold {
                 self.m.t.r_target.push(target);
             }
         }
+    }
+
+    /// An event by its id, after the events over which its inputs and outputs were spread.
+    fn parts_of(&self, namespace: &str, id: &str) -> Vec<u32> {
+        let Some(whole) = self.find_id(namespace, id) else { return Vec::new() };
+        let is_part = |part: &u32| {
+            let state = State::from_code(self.bits_of(*part) & 0b111);
+            state == Some(State::Running) && self.leader_of(*part) == self.leader_of(whole)
+        };
+        let parts = (1..).map_while(|n| self.find_id(namespace, &part_id(id, n)).filter(is_part));
+        let mut events: Vec<u32> = parts.collect();
+        events.push(whole);
+        events
     }
 
     fn attributes(&mut self, event: &Event) {
@@ -443,13 +460,15 @@ impl Fold {
     }
 
     fn resolve_about(&mut self, event: &Event, reference: &Ref, place: Place) -> Vec<(u32, u16)> {
-        let by_digest = reference.version.is_none() && reference.label.is_none() && reference.digest.is_some();
+        let by_digest = reference.version.is_none() && reference.label.is_none() && strong(reference).next().is_some();
         let all_holders = matches!(event.kind, Kind::Audit | Kind::Evaluation | Kind::Retirement);
         if by_digest && all_holders {
-            return vec![(self.digest_reference(reference, event, place), DIGEST)];
+            return self.digest_references(reference, event, place);
         }
         if by_digest {
-            let holders = self.holders_of_name(reference, &event.namespace);
+            let mut holders = self.holders_of_name(reference, &event.namespace);
+            let first = holders.first().map(|v| self.version_entity(*v));
+            holders.retain(|v| Some(self.version_entity(*v)) == first);
             match event.kind {
                 Kind::Tag | Kind::Untag | Kind::Describe if !holders.is_empty() => {
                     return holders.into_iter().map(|v| (v, BY_DIGEST)).collect();
@@ -461,12 +480,13 @@ impl Fold {
                 }
             }
         }
-        let entity = self.entity(reference, &event.namespace);
+        let (entity, holder) = self.input_entity(reference, &event.namespace);
         if !reference.is_bare() {
-            let (version, bits) = self.resolve_named(reference, entity, place);
-            return vec![(version, bits)];
+            let named = holder.map(|first| (first, BY_DIGEST));
+            return vec![named.unwrap_or_else(|| self.resolve_named(reference, entity, place))];
         }
         match event.kind {
+            Kind::Register if self.newest_by_time(entity).is_none() => vec![(entity, ENTITY)],
             Kind::Retirement | Kind::Tag | Kind::Untag | Kind::Describe => vec![(entity, ENTITY)],
             Kind::Alias if event.args.flag("remove") => vec![(entity, ENTITY)],
             _ => {
@@ -477,18 +497,21 @@ impl Fold {
         }
     }
 
-    /// A row for "every version that holds this digest"; an unknown digest of a name mints.
-    fn digest_reference(&mut self, reference: &Ref, event: &Event, place: Place) -> u32 {
-        let digest = reference.digest.as_ref().map_or([0; 32], Digest::key);
+    /// Rows for "every version that holds this digest", one a digest; an unknown digest of a name mints.
+    fn digest_references(&mut self, reference: &Ref, event: &Event, place: Place) -> Vec<(u32, u16)> {
         let mut entity = 0;
         if reference.name.is_some() {
             let id = self.entity(reference, &event.namespace);
             entity = id + 1;
             if self.holders_of_name(reference, &event.namespace).is_empty() {
-                let (version, bits) = self.resolve_named(reference, id, place);
-                self.mention(version, ABOUT | bits);
+                self.resolve_named(reference, id, place);
             }
         }
+        let digests: Vec<[u8; 32]> = strong(reference).map(Digest::key).collect();
+        digests.into_iter().map(|digest| (self.digest_reference(digest, entity, place), DIGEST)).collect()
+    }
+
+    fn digest_reference(&mut self, digest: [u8; 32], entity: u32, place: Place) -> u32 {
         let t = &mut self.m.t;
         let id = self.m.bases.query + t.q_entity.len() as u32;
         t.q_digest.push(digest);
@@ -534,13 +557,18 @@ pub(super) fn is_strong(digest: &Digest) -> bool {
     digest.algorithm != Algorithm::Weak
 }
 
+/// The digests of a reference that can tell bytes apart.
+pub(super) fn strong(reference: &Ref) -> impl Iterator<Item = &Digest> {
+    reference.digest.iter().chain(&reference.digests).filter(|d| is_strong(d))
+}
+
 /// The label of a reference that is no number of ours: `label`, a `version` that is not `vN` (or any, in an output),
 /// or a weak digest.
-pub(super) fn label_of(reference: &Ref, output: bool) -> Option<String> {
-    let version = reference.version.clone().filter(|v| output || crate::event::version_number(v).is_none());
+pub(super) fn label_of(reference: &Ref, output: bool) -> Option<&str> {
+    let version = reference.version.as_deref().filter(|v| output || crate::event::version_number(v).is_none());
     let weak =
-        || reference.digest.iter().chain(&reference.digests).find(|d| !is_strong(d)).map(|d| d.as_str().to_owned());
-    reference.label.clone().or(version).or_else(weak)
+        || reference.digest.iter().chain(&reference.digests).find(|d| !is_strong(d)).map(Digest::as_str);
+    reference.label.as_deref().or(version).or_else(weak)
 }
 
 /// Bits of a resolved reference.

@@ -1,6 +1,8 @@
 //! What the fold remembers beyond sealed segments: the tail's rows, and caches in front of the lookups.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap as AnyMap, HashSet as AnySet};
+
+use foldhash::fast::RandomState;
 
 use super::key;
 use super::stack::Stack;
@@ -8,6 +10,31 @@ use super::tables::{Bases, Tables};
 
 /// Above this many entries a cache is emptied when the tail is sealed; one process then stays within some 200 MB.
 const CACHE_ENTRIES_MAX: usize = 1_200_000;
+
+/// Keys come from ids and digests, so a quick hash with a random seed serves.
+pub(super) type HashMap<K, V> = AnyMap<K, V, RandomState>;
+/// See [`HashMap`].
+pub(super) type HashSet<K> = AnySet<K, RandomState>;
+
+/// The versions that hold a digest; most digests have one.
+#[derive(Clone, Default)]
+pub(super) struct Holders {
+    first: Option<u32>,
+    more: Vec<u32>,
+}
+
+impl Holders {
+    pub(super) fn push(&mut self, version: u32) {
+        match self.first {
+            None => self.first = Some(version),
+            Some(_) => self.more.push(version),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.first.into_iter().chain(self.more.iter().copied())
+    }
+}
 
 /// What is known of one entity.
 #[derive(Clone, Copy, Default)]
@@ -34,10 +61,10 @@ pub(super) struct AttemptState {
     /// The latest terminal event.
     pub(super) terminal: Option<i64>,
     pub(super) completed: bool,
-    /// Entities named as inputs.
-    pub(super) reads: HashSet<u32>,
+    /// Entities named as inputs: the versions meant, plus one; 0 a bare mention.
+    pub(super) reads: Vec<(u32, u32)>,
     /// Versions minted by its bare inputs, which may take a digest or a label later.
-    pub(super) bare_inputs: HashMap<u32, u32>,
+    pub(super) bare_inputs: Vec<(u32, u32)>,
     /// Entities named as outputs without version so far.
     pub(super) pending: Vec<u32>,
     /// Versions it generated.
@@ -70,7 +97,7 @@ pub(super) struct Memory {
     pub(super) entities: HashMap<(u8, u32, u32), u32>,
     pub(super) states: HashMap<u32, EntityState>,
     pub(super) labels: HashMap<(u32, u32), u32>,
-    pub(super) digests: HashMap<[u8; 32], Vec<u32>>,
+    pub(super) digests: HashMap<[u8; 32], Holders>,
     pub(super) ids: HashMap<(u64, u32), u32>,
     pub(super) runs: HashMap<(u64, u32), RunGroup>,
     /// The keys of all runs, while `complete`.

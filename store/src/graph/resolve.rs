@@ -1,9 +1,9 @@
 //! Which version a reference means, and when a new one is minted (model.md §3 and §4).
 
-use super::fold::{EXTERNAL, FOREIGN_DIGEST, Fold, LABELED, Place, TOOK_DIGEST, TOOK_LABEL, is_strong, label_of};
+use super::fold::{EXTERNAL, FOREIGN_DIGEST, Fold, LABELED, Place, TOOK_DIGEST, TOOK_LABEL, label_of, strong};
 use super::key;
 use super::memory::{EntityState, UNKNOWN};
-use super::tables::{BY_DIGEST, ENTITY, INPUT, OUTPUT, SIDE};
+use super::tables::{BY_DIGEST, ENTITY, OUTPUT, SIDE};
 use crate::digest::{Algorithm, Digest};
 use crate::event::{EntityKind, Event, Kind, Ref, State};
 
@@ -108,7 +108,7 @@ impl Fold {
             if self.state(entity).last == 0 && mints {
                 let version = self.mint(entity, None, 0, EXTERNAL, place);
                 if let Some(attempt) = self.attempt_mut(place) {
-                    attempt.bare_inputs.insert(entity, version);
+                    attempt.bare_inputs.push((entity, version));
                 }
             }
             return (entity, ENTITY);
@@ -127,7 +127,7 @@ impl Fold {
             return (version, LABELED);
         }
         if let Some(label) = label_of(reference, false) {
-            let label = self.symbol(&label);
+            let label = self.symbol(label);
             if let Some(version) = self.find_label(entity, label)
                 && !self.contradicts(reference, version)
             {
@@ -145,7 +145,7 @@ impl Fold {
 
     /// A bare mention of the same attempt gives way: the version that it minted takes the digest or label.
     fn adopt_bare_input(&mut self, reference: &Ref, entity: u32, label: u32, place: Place) -> u32 {
-        let bare = self.attempt(place).and_then(|a| a.bare_inputs.get(&entity).copied());
+        let bare = self.attempt(place).and_then(|a| a.bare_inputs.iter().find(|(e, _)| *e == entity).map(|(_, v)| *v));
         let free = bare.filter(|v| self.label(*v) == 0 && self.digests(*v).is_empty() && !self.is_produced(*v));
         match free {
             Some(version) => {
@@ -161,7 +161,7 @@ impl Fold {
         if matches!(event.state, State::Fail | State::Abort) {
             return None;
         }
-        let label = label_of(reference, true).map(|l| self.symbol(&l));
+        let label = label_of(reference, true).map(|l| self.symbol(l));
         let strong = strong(reference).next().is_some();
         match (label, strong) {
             (Some(label), _) => Some(self.output_by_label(reference, entity, label, place)),
@@ -252,7 +252,7 @@ impl Fold {
     fn shared(&self, entity: u32, place: Place) -> Option<u32> {
         let attempt = self.attempt(place)?;
         let root = self.root_of(attempt.leader)?;
-        if attempt.reads.contains(&entity) {
+        if attempt.reads.iter().any(|(e, _)| *e == entity) {
             return None;
         }
         let (key, run, _) = place.run?;
@@ -273,11 +273,11 @@ impl Fold {
         if let Some(event) = self.m.filled.get(&version) {
             return Some(*event);
         }
-        let mut maker = None;
+        let mut maker: Option<u32> = None;
         if version < self.m.bases.version {
             self.stack.mentioned_by(version, |event, bits| {
                 if bits & SIDE == OUTPUT {
-                    maker = Some(event);
+                    maker = Some(maker.map_or(event, |first| first.min(event)));
                 }
             });
         }
@@ -294,14 +294,15 @@ impl Fold {
         self.same_bytes(reference, open) && (current || in_time)
     }
 
-    /// The newest version of a name that is so far only an external input, unless this attempt reads the name.
+    /// The newest version of a name that is so far only an external input, unless this attempt names it as an input.
     fn fillable(&mut self, entity: u32, place: Place) -> Option<u32> {
         let open = self.open(entity)?;
-        let reads = match self.attempt(place) {
-            Some(attempt) => attempt.reads.contains(&entity),
-            None => self.mentions_input(entity),
-        };
-        (!reads).then_some(open)
+        let bytes = self.digests(open);
+        // A digest names every version with those bytes.
+        let same = |read: u32| read == open || self.digests(read).iter().any(|d| bytes.contains(d));
+        let mut reads = self.attempt(place).map_or(&[][..], |a| &a.reads).iter().filter(|(e, _)| *e == entity);
+        let is_read = reads.any(|(_, read)| read.checked_sub(1).is_none_or(same));
+        (!is_read).then_some(open)
     }
 
     fn open(&mut self, entity: u32) -> Option<u32> {
@@ -332,19 +333,13 @@ impl Fold {
 
     /// The newest version of an entity that this attempt generated.
     pub(super) fn written(&self, entity: u32, place: Place) -> Option<u32> {
-        match self.attempt(place) {
-            Some(attempt) => attempt.writes.iter().rev().find(|(e, _)| *e == entity).map(|(_, v)| *v),
-            None => self.mentioned_output(entity),
-        }
+        self.attempt(place)?.writes.iter().rev().find(|(e, _)| *e == entity).map(|(_, v)| *v)
     }
 
     /// A version that this attempt generated with the same bytes, or without saying which.
     fn written_with(&self, reference: &Ref, entity: u32, place: Place) -> Option<u32> {
-        let own: Vec<u32> = match self.attempt(place) {
-            Some(attempt) => attempt.writes.iter().filter(|(e, _)| *e == entity).map(|(_, v)| *v).collect(),
-            None => self.mentioned_output(entity).into_iter().collect(),
-        };
-        own.into_iter().rev().find(|v| self.same_bytes(reference, *v) || self.digests(*v).is_empty())
+        let mut own = self.attempt(place)?.writes.iter().rev().filter(|(e, _)| *e == entity).map(|(_, v)| *v);
+        own.find(|v| self.same_bytes(reference, *v) || self.digests(*v).is_empty())
     }
 
     /// Mints the next version of an entity.
@@ -379,6 +374,11 @@ impl Fold {
 
     /// Gives a version the digests and the label of a reference that it lacks.
     fn adopt(&mut self, version: u32, reference: &Ref, label: u32, place: Place) {
+        // Almost always a reference names the one digest that the version was minted with.
+        let first = self.first_digest(version);
+        if label == 0 && strong(reference).all(|d| d.key() == first) {
+            return;
+        }
         let has = self.digests(version);
         let news: Vec<Digest> = strong(reference).filter(|d| !has.contains(&d.key())).cloned().collect();
         for digest in news {
@@ -414,8 +414,8 @@ impl Fold {
         self.m.t.digest_key.push(key::head(&digest));
         self.m.t.digest_version.push(version);
         if !self.m.complete && !self.m.digests.contains_key(&digest) {
-            let sealed = self.stack.versions_with(&digest);
-            self.m.digests.insert(digest, sealed);
+            let holders = self.m.digests.entry(digest).or_default();
+            self.stack.versions_with(&digest).into_iter().for_each(|v| holders.push(v));
         }
         self.m.digests.entry(digest).or_default().push(version);
     }
@@ -458,6 +458,10 @@ impl Fold {
 
     /// Whether a reference names bytes that a version does not have.
     fn contradicts(&self, reference: &Ref, version: u32) -> bool {
+        let first = self.first_digest(version);
+        if strong(reference).any(|d| d.key() == first) {
+            return false;
+        }
         let has = self.digests(version);
         !has.is_empty() && strong(reference).next().is_some() && !strong(reference).any(|d| has.contains(&d.key()))
     }
@@ -466,7 +470,7 @@ impl Fold {
     pub(super) fn holders(&self, reference: &Ref) -> Vec<u32> {
         let mut found: Vec<u32> = strong(reference)
             .flat_map(|d| match self.m.digests.get(&d.key()) {
-                Some(versions) => versions.clone(),
+                Some(holders) => holders.iter().collect(),
                 None if self.m.complete => Vec::new(),
                 None => self.stack.versions_with(&d.key()),
             })
@@ -531,23 +535,8 @@ impl Fold {
             None => EntityState::default(),
         }
     }
-
-    fn mentions_input(&self, entity: u32) -> bool {
-        self.current_mentions().iter().any(|(target, bits)| {
-            bits & SIDE == INPUT && (if bits & ENTITY != 0 { *target } else { self.version_entity(*target) }) == entity
-        })
-    }
-
-    fn mentioned_output(&self, entity: u32) -> Option<u32> {
-        let mut own = self.current_mentions().iter().rev().filter(|(_, bits)| bits & (SIDE | ENTITY) == OUTPUT);
-        own.find(|(version, _)| self.version_entity(*version) == entity).map(|(version, _)| *version)
-    }
 }
 
 fn open_entity(fold: &Fold, version: u32) -> u32 {
     fold.version_entity(version)
-}
-
-fn strong(reference: &Ref) -> impl Iterator<Item = &Digest> {
-    reference.digest.iter().chain(&reference.digests).filter(|d| is_strong(d))
 }

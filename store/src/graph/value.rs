@@ -43,7 +43,10 @@ pub(crate) fn pack_decimal(text: &str) -> Option<u32> {
     if whole.len() + fraction.len() > 9 || fraction.len() > 15 {
         return None;
     }
-    let mantissa: u32 = format!("{whole}{fraction}").parse().ok()?;
+    let mut mantissa = 0u32;
+    for digit in whole.bytes().chain(fraction.bytes()) {
+        mantissa = mantissa * 10 + u32::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+    }
     if mantissa >= 1 << MANTISSA_BITS || (negative == 1 && mantissa == 0) {
         return None;
     }

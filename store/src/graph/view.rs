@@ -12,7 +12,7 @@ use super::tables::{
 };
 use super::value::{Packed, Value, unpack};
 use super::{fold, key};
-use crate::digest::to_hex;
+use crate::digest::{Digest, to_hex};
 use crate::error::Result;
 use crate::event::{EntityKind, Evidence, Kind, Outcome, Role, State};
 use crate::time::Time;
@@ -432,9 +432,27 @@ impl View {
         if self.sees(self.mint(version)) {
             return true;
         }
+        self.is_mentioned(version) || self.is_first_by_name(version)
+    }
+
+    fn is_mentioned(&self, version: VersionId) -> bool {
         let mut seen = false;
         self.stack.mentioned_by(version, |event, _| seen = seen || self.sees(event));
         seen
+    }
+
+    /// Whether a version is what late-bound inputs mean for want of any other: the first one of its name.
+    fn is_first_by_name(&self, version: VersionId) -> bool {
+        if self.number(version) != 1 || self.any_bits & ENTITY == 0 || version >= self.n_versions() {
+            return false;
+        }
+        let entity = self.entity(version);
+        let is_input = |event: &Position| {
+            let (targets, bits) = self.stack.mentions(*event);
+            targets.iter().zip(bits).any(|(t, b)| *t == entity && b & (SIDE | ENTITY) == INPUT | ENTITY)
+        };
+        let is_used = self.stack.entity_mentions(entity).into_iter().any(|e| self.sees(e) && is_input(&e));
+        is_used && !self.versions(entity).into_iter().any(|v| self.sees(self.mint(v)) || self.is_mentioned(v))
     }
 
     /// Whether a version was minted by a use and no visible event produced it.
@@ -494,8 +512,13 @@ impl View {
     /// The visible versions that hold a digest (its 32-byte key), ascending.
     pub fn versions_with(&self, digest: &[u8; 32]) -> Vec<VersionId> {
         let mut versions = self.stack.versions_with(digest);
-        versions.retain(|v| self.has_version(*v));
+        versions.retain(|v| self.has_version(*v) && self.holds(*v, digest));
         versions
+    }
+
+    /// Whether a version has a digest as far as it is known here.
+    fn holds(&self, version: VersionId, digest: &[u8; 32]) -> bool {
+        self.stack.minted_digest(version) == *digest || self.digest_keys_of(version).contains(digest)
     }
 
     /// The digests (with prefix) that begin with a text such as `b3:9f2c`, and their visible versions.
@@ -692,24 +715,30 @@ impl View {
             return;
         }
         let entity = self.entity(version);
-        for digest in self.stack.digests_of(version) {
-            for (event, named) in self.stack.digest_mentions(&digest) {
-                if (named == 0 || named == entity + 1) && self.sees(event) {
-                    f(event);
-                }
-            }
+        let mut events = Vec::new();
+        for digest in self.digest_keys_of(version) {
+            let mentions = self.stack.digest_mentions(&digest).into_iter();
+            events.extend(mentions.filter(|(_, named)| *named == 0 || *named == entity + 1).map(|(event, _)| event));
         }
+        events.sort_unstable();
+        events.dedup();
+        events.into_iter().filter(|event| self.sees(*event)).for_each(&mut f);
     }
 
     /// The visible versions of the same entity with the same bytes, this one included.
     fn twins(&self, version: VersionId) -> Vec<VersionId> {
-        let digest = self.stack.minted_digest(version);
-        if digest == [0; 32] {
-            return vec![version];
-        }
         let entity = self.entity(version);
-        let mut twins = self.stack.versions_with(&digest);
-        twins.retain(|v| self.entity(*v) == entity && self.has_version(*v));
+        let digests = self.digest_keys_of(version);
+        let mut twins: Vec<VersionId> = digests
+            .iter()
+            .flat_map(|digest| {
+                let mut holders = self.stack.versions_with(digest);
+                holders.retain(|v| self.entity(*v) == entity && self.has_version(*v) && self.holds(*v, digest));
+                holders
+            })
+            .collect();
+        twins.sort_unstable();
+        twins.dedup();
         twins
     }
 
@@ -781,6 +810,7 @@ impl View {
     pub fn mentions(&self, event: Position) -> Vec<Mention> {
         let (targets, bits) = self.stack.mentions(event);
         let mut found = Vec::with_capacity(targets.len());
+        let mut by_digest = Vec::new();
         let mut index = 0;
         for (target, bits) in targets.iter().zip(bits) {
             let side = bits & SIDE;
@@ -796,7 +826,12 @@ impl View {
                 };
                 found.extend(version.map(|version| Mention { version, usage, index: index - 1, inferred }));
             } else if side == ABOUT {
-                let versions = self.about_versions(*target, *bits);
+                let mut versions = self.about_versions(*target, *bits);
+                if bits & DIGEST != 0 {
+                    // Several digests of one reference lead to the same version once.
+                    versions.retain(|v| !by_digest.contains(v));
+                    by_digest.extend_from_slice(&versions);
+                }
                 found.extend(versions.into_iter().map(|version| Mention { version, usage, index: u32::MAX, inferred }));
             }
         }
@@ -945,9 +980,13 @@ impl View {
         })
     }
 
-    /// Whether any version shares its bytes with another name, so that copies are worth looking for.
+    /// The keys of the digests of a version as far as they are known here.
     pub fn digest_keys_of(&self, version: VersionId) -> Vec<[u8; 32]> {
-        self.stack.digests_of(version)
+        let minted = self.stack.minted_digest(version);
+        let mut keys: Vec<[u8; 32]> = Some(minted).filter(|d| *d != [0; 32]).into_iter().collect();
+        let further = self.further_digests(version).into_iter();
+        keys.extend(further.filter_map(|d| d.parse::<Digest>().ok()).map(|d| d.key()).filter(|d| *d != minted));
+        keys
     }
 }
 

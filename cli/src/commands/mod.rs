@@ -1,0 +1,102 @@
+//! The commands, one module for each family.
+
+mod add;
+mod completions;
+mod config;
+mod demo;
+mod deploy;
+mod doctor;
+mod event;
+mod history;
+mod ingest;
+mod init;
+mod judge;
+mod log;
+mod name;
+pub(crate) mod query;
+mod rebuild;
+mod retract;
+mod run;
+mod show;
+mod status;
+mod verify;
+
+use crate::context::Context;
+use crate::exit::ExitCode;
+
+macro_rules! commands {
+    ($($(#[$attribute:meta])* $variant:ident($module:ident::$arguments:ident)),+ $(,)?) => {
+        /// What to do.
+        #[derive(Debug, clap::Subcommand)]
+        pub(crate) enum Command {
+            $(
+                $(#[$attribute])*
+                $variant(Box<$module::$arguments>),
+            )+
+        }
+
+        /// Does it.
+        pub(crate) fn run(command: Command, context: &Context) -> anyhow::Result<ExitCode> {
+            match command {
+                $(Command::$variant(arguments) => arguments.run(context),)+
+            }
+        }
+    };
+}
+
+commands! {
+    /// Build a small store by running an example, and ask it questions
+    Demo(demo::Demo),
+    /// Make a new store
+    Init(init::Init),
+    /// Say where the store is, how big and how fresh
+    Status(status::Status),
+    /// List and change settings
+    Config(config::ConfigCommand),
+    /// Say what is wrong and which command mends it
+    Doctor(doctor::Doctor),
+    /// Run a command and record what it read and wrote
+    Run(run::Run),
+    /// Record events from files or a pipe: NDJSON, JSON, `OpenLineage`
+    Ingest(ingest::Ingest),
+    /// Store bytes under a name
+    Add(add::Add),
+    /// Restore the bytes of a version, verified
+    Get(add::Get),
+    /// Tag a name or a version
+    Tag(name::Tag),
+    /// Take tags away
+    Untag(name::Untag),
+    /// Let an alias such as `champion` point to a version
+    Alias(name::Alias),
+    /// Say that two names or versions are the same thing
+    Link(name::Link),
+    /// Set owner, purpose, tier or description
+    Describe(name::Describe),
+    /// Record the measurements of a version
+    Evaluate(judge::Evaluate),
+    /// Record the verdict on a version
+    Audit(judge::Audit),
+    /// Record that a version went live
+    Deploy(deploy::Deploy),
+    /// Record that a version is live no more
+    Retire(deploy::Retire),
+    /// Take an event or a run back, by a new event
+    Retract(retract::Retract),
+    /// Ask a question
+    Query(query::Query),
+    /// Print a question in its canonical spelling
+    Fmt(query::Fmt),
+    /// List events, newest last
+    Log(log::Log),
+    /// Show a version, a name, an event, or what is known of a file
+    Show(show::Show),
+    /// List every event that touches a name or version
+    History(history::History),
+    /// Check everything that is stored, and repair it on request
+    Verify(verify::Verify),
+    /// Build the graph index and the event store anew from the journal
+    Rebuild(rebuild::Rebuild),
+    /// Print the completions of a shell
+    Completions(completions::Completions),
+}

@@ -1,0 +1,148 @@
+//! `config.toml` of a store: read strictly, changed line by line so that comments stay.
+
+use anyhow::Context as _;
+use lineage_store::{Layout, STORE_FORMAT};
+use serde::Deserialize;
+
+use crate::exit::Problem;
+
+/// What `lineage init` writes.
+pub(crate) const DEFAULT: &str = "\
+# Settings of this lineage store; `lineage config` lists and changes them.
+format = 1
+# Environments that count as known before their first deployment.
+environments = [\"dev\", \"staging\", \"prod\"]
+# Facets that are kept in deletable storage, outside of the immutable events; for example
+# [\"sql\", \"sourceCode\", \"errorMessage\"].
+seal = []
+";
+
+/// The settings of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    format: u64,
+    /// Environments that are known before their first event.
+    #[serde(default)]
+    pub(crate) environments: Vec<String>,
+    /// The actor, where neither command nor environment name one.
+    #[serde(default)]
+    pub(crate) actor: Option<String>,
+    /// Facets that always go to payload storage.
+    #[serde(default)]
+    pub(crate) seal: Vec<String>,
+}
+
+/// One setting as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// One word.
+    One(String),
+    /// Several words.
+    Many(Vec<String>),
+}
+
+/// Names of the settings, what each is for, and whether it is a list.
+pub(crate) const KEYS: [(&str, &str, bool); 4] = [
+    ("format", "format of the store, set by lineage", false),
+    ("environments", "names known before their first deployment", true),
+    ("actor", "who acts, where neither --actor nor LINEAGE_ACTOR says so", false),
+    ("seal", "facets kept in deletable storage", true),
+];
+
+impl Config {
+    /// Reads the settings of a store.
+    pub(crate) fn read(layout: &Layout) -> anyhow::Result<Self> {
+        let path = layout.config();
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).map_err(|what| {
+            let help = format!("correct {}", path.display());
+            Problem::usage(format!("{} is wrong: {what}", path.display())).help(help).into()
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+            let message = error.message().replace('\n', " ");
+            line.map_or(message.clone(), |line| format!("line {line}: {message}"))
+        })
+    }
+
+    /// The value of a setting; `None` if it is not set.
+    pub(crate) fn get(&self, key: &str) -> anyhow::Result<Option<Value>> {
+        Ok(match key {
+            "format" => Some(Value::One(self.format.to_string())),
+            "environments" => Some(Value::Many(self.environments.clone())),
+            "actor" => self.actor.clone().map(Value::One),
+            "seal" => Some(Value::Many(self.seal.clone())),
+            _ => return Err(unknown(key).into()),
+        })
+    }
+}
+
+fn unknown(key: &str) -> Problem {
+    let names: Vec<_> = KEYS.iter().map(|(name, ..)| *name).collect();
+    Problem::name(format!("`{}` is no setting", key.escape_debug()))
+        .help(format!("the settings are {}", names.join(", ")))
+}
+
+/// Changes one setting in the text of a `config.toml`.
+pub(crate) fn set(text: &str, key: &str, values: &[String]) -> anyhow::Result<String> {
+    let Some((_, _, is_list)) = KEYS.iter().find(|(name, ..)| *name == key) else { return Err(unknown(key).into()) };
+    if key == "format" {
+        return Err(Problem::usage(format!("`format` is {STORE_FORMAT} and is set by lineage itself")).into());
+    }
+    let words: Vec<String> = values
+        .iter()
+        .flat_map(|value| value.split(|c| c == ',' && *is_list))
+        .map(|word| word.trim().to_owned())
+        .filter(|word| !word.is_empty())
+        .collect();
+    if !is_list && words.len() != 1 {
+        return Err(Problem::usage(format!("`{key}` is one word")).into());
+    }
+    let value = if *is_list {
+        toml::Value::from(words.clone())
+    } else {
+        toml::Value::from(words.first().cloned().unwrap_or_default())
+    };
+    let line = format!("{key} = {value}");
+    let is_key = |line: &str| line.trim().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
+    let mut lines: Vec<&str> = text.lines().collect();
+    match lines.iter().position(|line| is_key(line)) {
+        Some(at) => lines[at] = &line,
+        None => lines.push(&line),
+    }
+    let text = lines.join("\n") + "\n";
+    let config = Config::parse(&text).map_err(|what| {
+        Problem::failed(format!("`{key}` cannot be set by this command: {what}"))
+            .help("write the setting on one line of config.toml first")
+    })?;
+    let expected = if *is_list { Value::Many(words) } else { Value::One(words.concat()) };
+    if config.get(key)? == Some(expected) {
+        Ok(text)
+    } else {
+        Err(Problem::failed(format!("`{key}` cannot be set by this command")).help("edit config.toml").into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_strictly_and_changed_in_place() {
+        let config = Config::parse(DEFAULT).expect("the default is valid");
+        assert_eq!(config.environments, ["dev", "staging", "prod"]);
+        let error = Config::parse("format = 1\nsael = []\n").expect_err("unknown");
+        assert!(error.contains("line 2") && error.contains("sael"), "{error}");
+        let text = set(DEFAULT, "seal", &["sql,sourceCode".to_owned(), "errorMessage".to_owned()]).expect("set");
+        assert_eq!(Config::parse(&text).expect("valid").seal, ["sql", "sourceCode", "errorMessage"]);
+        assert!(text.contains("# Settings"), "comments stay");
+        let text = set(&text, "actor", &["ana \"x\"".to_owned()]).expect("set");
+        assert_eq!(Config::parse(&text).expect("valid").actor.as_deref(), Some("ana \"x\""));
+        assert!(set(DEFAULT, "format", &["2".to_owned()]).is_err());
+        assert!(set(DEFAULT, "colour", &["red".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! An open store with its settings: how commands read it, and the one way in which they write to it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use lineage_ingest::file::{self, Recorded};
+use lineage_store::event::{Event, Kind};
+use lineage_store::graph::View;
+use lineage_store::{Store, StoreError};
+use serde_json::json;
+
+use crate::config::Config;
+use crate::context::Context;
+use crate::exit::{ExitCode, Problem};
+use crate::random;
+
+/// What a command may spend on bringing sled up to the journal.
+const CLOSE_BUDGET: Duration = Duration::from_millis(20);
+
+/// An open store.
+pub(crate) struct Session {
+    pub(crate) context: Context,
+    pub(crate) store: Store,
+    pub(crate) config: Config,
+    salt: [u8; 32],
+}
+
+impl Session {
+    pub(crate) fn new(context: Context, store: Store, config: Config) -> Self {
+        Self { context, store, config, salt: random::bytes() }
+    }
+
+    /// Who acts.
+    pub(crate) fn actor(&self) -> String {
+        self.context.actor(&self.config)
+    }
+
+    /// Seeds the salts of values that are moved out of events.
+    pub(crate) fn salt(&self) -> &[u8; 32] {
+        &self.salt
+    }
+
+    /// Records what waits in the spool.
+    pub(crate) fn drain(&mut self) -> anyhow::Result<()> {
+        let terminal = &self.context.terminal;
+        let name = random::file_name(self.context.now());
+        let now = || self.context.now();
+        let mut tell =
+            |r: file::Rejection| terminal.tell(&format!("refused: {} line {}: {}", r.source, r.line, r.reason));
+        let drained = file::drain_spool(&self.store, &self.config.seal, &self.salt, &name, &now, &mut tell)?;
+        if drained.recorded > 0 {
+            terminal.note(&format!("{} events that waited in the spool are recorded now", drained.recorded));
+        }
+        if let Some(path) = drained.rejects {
+            let count = drained.refused;
+            terminal.note(&format!("{count} events from the spool were refused; they are kept in {}", path.display()));
+        }
+        Ok(())
+    }
+
+    /// Asks the graph index; if it is damaged, a fold of the journal.
+    pub(crate) fn with_view<T>(&self, ask: impl Fn(&View) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        match self.store.view() {
+            Ok(view) => {
+                let answer = ask(&view);
+                match view.check() {
+                    Ok(()) => return answer,
+                    Err(StoreError::Corrupt { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(StoreError::Corrupt { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let view = self.store.view_of_journal()?;
+        self.context.terminal.note("the graph index is damaged; answered from the journal; run `lineage rebuild`");
+        ask(&view)
+    }
+
+    /// An event of our own: with a random id, the time and the actor.
+    pub(crate) fn event(&self, kind: Kind) -> Event {
+        let mut event = Event::new(kind, self.actor());
+        event.id = Some(random::event_id());
+        event.time = Some(self.context.now());
+        event
+    }
+
+    /// Appends an event of our own, or spools it if another process holds the lock.
+    pub(crate) fn record(&self, event: Event) -> Result<Recorded, StoreError> {
+        let now = self.context.now();
+        let name = random::file_name(now);
+        file::record(&self.store, event, &self.config.seal, &self.salt, &name, now)
+    }
+
+    /// Appends an event, says so, and closes the store.
+    pub(crate) fn record_and_tell(self, event: Event, what: &str) -> anyhow::Result<ExitCode> {
+        let id = event.id.clone().unwrap_or_default();
+        let recorded = self.record(event)?;
+        self.tell_recorded(&recorded, &id, what)?;
+        self.finish(matches!(recorded, Recorded::Spooled(_)))
+    }
+
+    /// Says what became of an event.
+    pub(crate) fn tell_recorded(&self, recorded: &Recorded, id: &str, what: &str) -> anyhow::Result<()> {
+        let terminal = &self.context.terminal;
+        match recorded {
+            Recorded::At(position) if self.context.json => {
+                terminal
+                    .print(&json!({ "position": position, "id": id, "what": what, "spooled": false }).to_string())?;
+            }
+            Recorded::At(position) => terminal.print(&format!("recorded #{position}: {what}"))?,
+            Recorded::Spooled(path) => {
+                if self.context.json {
+                    terminal.print(
+                        &json!({ "position": null, "id": id, "what": what, "spooled": true, "file": path.display().to_string() })
+                            .to_string(),
+                    )?;
+                }
+                self.tell_spooled(path, what);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that something waits in the spool.
+    pub(crate) fn tell_spooled(&self, path: &Path, what: &str) {
+        self.context.terminal.tell(&format!(
+            "spooled: {what}; another process holds the journal, so this waits durably in {} and the next writing \
+             command records it",
+            path.display()
+        ));
+    }
+
+    /// Closes the store after writing.
+    pub(crate) fn finish(self, spooled: bool) -> anyhow::Result<ExitCode> {
+        // Everything is durable already; what is not caught up now is by the next command.
+        if let Err(error) = self.store.close(CLOSE_BUDGET) {
+            self.context.terminal.note(&format!("the copies of the journal were not brought up to date: {error}"));
+        }
+        Ok(if spooled { ExitCode::Failed } else { ExitCode::Done })
+    }
+}
+
+/// The error for an event that does not hold together.
+pub(crate) fn refused(refusal: &lineage_store::event::Refusal) -> anyhow::Error {
+    Problem::usage(refusal.to_string()).into()
+}
