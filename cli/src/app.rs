@@ -58,7 +58,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 /// Says what failed and what to do about it.
-fn tell(error: &anyhow::Error, terminal: &Terminal) -> ExitCode {
+pub(crate) fn tell(error: &anyhow::Error, terminal: &Terminal) -> ExitCode {
     let Some((code, message, help)) = explain(error) else { return ExitCode::Done };
     if !message.is_empty() {
         let message: Vec<_> = message.lines().map(crate::render::clean).collect();

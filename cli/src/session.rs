@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::exit::{ExitCode, Problem};
 use crate::random;
+use crate::render::count;
 
 /// What a command may spend on bringing sled up to the journal.
 const CLOSE_BUDGET: Duration = Duration::from_millis(20);
@@ -49,11 +50,11 @@ impl Session {
             |r: file::Rejection| terminal.tell(&format!("refused: {} line {}: {}", r.source, r.line, r.reason));
         let drained = file::drain_spool(&self.store, &self.config.seal, &self.salt, &name, &now, &mut tell)?;
         if drained.recorded > 0 {
-            terminal.note(&format!("{} events that waited in the spool are recorded now", drained.recorded));
+            terminal.note(&format!("{} from the spool recorded", count(drained.recorded, "event")));
         }
         if let Some(path) = drained.rejects {
-            let count = drained.refused;
-            terminal.note(&format!("{count} events from the spool were refused; they are kept in {}", path.display()));
+            let refused = count(drained.refused, "event");
+            terminal.note(&format!("{refused} from the spool refused; kept with the reasons in {}", path.display()));
         }
         Ok(())
     }
@@ -89,7 +90,12 @@ impl Session {
     pub(crate) fn record(&self, event: Event) -> Result<Recorded, StoreError> {
         let now = self.context.now();
         let name = random::file_name(now);
-        file::record(&self.store, event, &self.config.seal, &self.salt, &name, now)
+        let record = |event| file::record(&self.store, event, &self.config.seal, &self.salt, &name, now);
+        match record(event.clone()) {
+            // A damaged graph index is given up by the failed append; the next one folds the journal.
+            Err(StoreError::Corrupt { .. }) => record(event),
+            result => result,
+        }
     }
 
     /// Appends an event, says so, and closes the store.
@@ -97,7 +103,7 @@ impl Session {
         let id = event.id.clone().unwrap_or_default();
         let recorded = self.record(event)?;
         self.tell_recorded(&recorded, &id, what)?;
-        self.finish(matches!(recorded, Recorded::Spooled(_)))
+        Ok(self.finish(matches!(recorded, Recorded::Spooled(_))))
     }
 
     /// Says what became of an event.
@@ -132,12 +138,12 @@ impl Session {
     }
 
     /// Closes the store after writing.
-    pub(crate) fn finish(self, spooled: bool) -> anyhow::Result<ExitCode> {
+    pub(crate) fn finish(self, spooled: bool) -> ExitCode {
         // Everything is durable already; what is not caught up now is by the next command.
         if let Err(error) = self.store.close(CLOSE_BUDGET) {
             self.context.terminal.note(&format!("the copies of the journal were not brought up to date: {error}"));
         }
-        Ok(if spooled { ExitCode::Failed } else { ExitCode::Done })
+        if spooled { ExitCode::Failed } else { ExitCode::Done }
     }
 }
 

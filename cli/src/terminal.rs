@@ -15,6 +15,7 @@ pub(crate) struct Terminal {
     pub(crate) width: Option<usize>,
 }
 
+#[expect(clippy::unused_self, reason = "nothing else may write to the streams, so writing belongs to their owner")]
 impl Terminal {
     /// Looks at the standard streams; `no_color` is whether the environment asks for plain text.
     pub(crate) fn look(no_color: bool) -> Self {

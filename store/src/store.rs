@@ -1,6 +1,7 @@
 //! The store: one write path for any number of processes and threads, and views at one fixed position.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -227,10 +228,21 @@ impl Store {
             writer.feed = false;
         }
         if fold.tail_len() >= SEAL_EVENTS {
-            folder::seal(&self.layout.part("graph"), &mut fold)?;
+            // The events are durable whatever becomes of the index; the next append tries again.
+            self.seal(&mut fold, journal.count()).ok();
         }
         writer.fold = Some(fold);
         Ok(results)
+    }
+
+    /// Seals the tail of a fold; under the journal's lock. What other processes sealed meanwhile is taken over first.
+    fn seal(&self, fold: &mut Fold, count: u64) -> Result<()> {
+        let graph = graph_folder(&self.layout)?;
+        if !folder::is_current(&graph, fold.stack())? {
+            *fold = self.open_fold(count);
+            self.fold_up_to(fold, count)?;
+        }
+        folder::seal(&graph, fold)
     }
 
     /// The fold at the journal's head: kept from the last append, or read from the index and the journal's tail.
@@ -328,14 +340,14 @@ impl Store {
     ///
     /// What is not done is no loss: the next command goes on with it.
     pub fn close(self, budget: Duration) -> Result<()> {
-        let mut writer = self.writer.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = std::mem::take(&mut *lock(&self.writer));
         if let Some(mut fold) = writer.fold.take()
             && fold.tail_len() >= SEAL_EVENTS_AT_CLOSE
             && fold.stack().damage().is_ok()
             && let Ok(journal) = self.journal.lock(Duration::from_millis(100))
             && u64::from(fold.next()) <= journal.count()
         {
-            folder::seal(&self.layout.part("graph"), &mut fold)?;
+            self.seal(&mut fold, journal.count())?;
         }
         let events = match writer.events.take() {
             Some(events) => Some(events),
@@ -362,7 +374,7 @@ impl Store {
         writer.events = None;
         let journal = self.journal.lock(self.lock_timeout)?;
         let count = journal.count();
-        let graph = self.layout.part("graph");
+        let graph = graph_folder(&self.layout)?;
         folder::clear(&graph)?;
         let mut fold = Fold::new(Stack::default());
         while u64::from(fold.next()) < count {
@@ -386,7 +398,7 @@ impl Store {
         let mut writer = lock(&self.writer);
         let journal = self.journal.lock(self.lock_timeout)?;
         let mut fold = self.current_fold(&mut writer, journal.count())?;
-        folder::seal(&self.layout.part("graph"), &mut fold)?;
+        self.seal(&mut fold, journal.count())?;
         writer.fold = Some(fold);
         Ok(())
     }
@@ -450,6 +462,13 @@ pub fn read_leaf(leaf: &[u8], own_id: bool) -> Result<(Event, String, Time)> {
         event.id = Some(id.clone());
     }
     Ok((event, id, recorded))
+}
+
+/// The folder of the index, made anew if someone deleted it.
+fn graph_folder(layout: &Layout) -> Result<PathBuf> {
+    let graph = layout.part("graph");
+    fs::create_dir_all(&graph).map_err(StoreError::io("create", &graph))?;
+    Ok(graph)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,1 +1,34 @@
-//! Test support.
+//! Test support: a folder to work in with the binary to run, chance that can be repeated, the crash harness, the bench.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "harnesses report on the standard streams")]
+#![allow(clippy::unwrap_used, reason = "a broken harness is to stop at once")]
+
+pub mod crash;
+pub mod random;
+pub mod sandbox;
+pub mod speed;
+pub mod strace;
+pub mod walk;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// The workspace's folder.
+pub fn workspace() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Says loudly that something is not tested here; the test harness does not swallow it.
+pub fn skipped(what: &str) {
+    writeln!(std::io::stderr(), "SKIPPED {what}").ok();
+}
+
+/// The folder of the recorded corpora: `LINEAGE_SHARED`, else `shared` beside the workspace; `None`, loudly, if absent.
+pub fn corpora() -> Option<PathBuf> {
+    let shared = std::env::var_os("LINEAGE_SHARED").map(PathBuf::from);
+    let folder = shared.unwrap_or_else(|| workspace().join("../shared")).join("corpora");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    skipped(&format!("corpora: {} is no folder; set LINEAGE_SHARED", folder.display()));
+    None
+}

@@ -98,7 +98,7 @@ impl Add {
             Recorded::At(position) => self.tell(&session, position, &stored, &id)?,
             Recorded::Spooled(_) => session.tell_recorded(&recorded, &id, &format!("{} {name}", self.kind))?,
         }
-        session.finish(spooled)
+        Ok(session.finish(spooled))
     }
 
     fn owned_by(

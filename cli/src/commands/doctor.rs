@@ -67,6 +67,7 @@ fn tell(context: &Context, findings: &[Finding]) -> anyhow::Result<()> {
 
 fn folders(session: &Session, findings: &mut Vec<Finding>) {
     let layout = session.store.layout();
+    let mut closed = Vec::new();
     for name in FOLDERS {
         let path = layout.part(name);
         let found = fs::metadata(&path);
@@ -80,14 +81,17 @@ fn folders(session: &Session, findings: &mut Vec<Finding>) {
             }
             Ok(_) => {
                 if rustix::fs::access(&path, rustix::fs::Access::WRITE_OK).is_err() {
-                    let what = format!("{} cannot be written by this user", path.display());
-                    let mend = "chown or chmod the folder; commands that only read work all the same";
-                    findings.push(Finding { what, mend, code: ExitCode::Failed });
+                    closed.push(name);
                 }
                 continue;
             }
         };
         findings.push(Finding { what, mend: "mkdir the folder, then `lineage verify`", code: ExitCode::Failed });
+    }
+    if !closed.is_empty() {
+        let what = format!("this user cannot write to {} of {}", closed.join(", "), layout.root().display());
+        let mend = "chown or chmod the folders; commands that only read work all the same";
+        findings.push(Finding { what, mend, code: ExitCode::Failed });
     }
 }
 

@@ -48,8 +48,12 @@ pub(super) fn touching(view: &View, found: Found) -> Vec<u32> {
     let mut events = BTreeSet::new();
     for version in versions {
         events.insert(all.mint(version));
-        all.makers(version, |event| drop(events.insert(event)));
-        all.uses(version, |event, _| drop(events.insert(event)));
+        all.makers(version, |event| {
+            events.insert(event);
+        });
+        all.uses(version, |event, _| {
+            events.insert(event);
+        });
     }
     if let Some(entity) = entity {
         // What is said of a name that has no version yet.

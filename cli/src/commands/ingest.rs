@@ -78,7 +78,7 @@ impl Ingest {
         tell(context, &total, self.dry_run, begun)?;
         let code = if total.refused > 0 || total.spooled > 0 { ExitCode::Failed } else { ExitCode::Done };
         if !self.dry_run {
-            session.finish(false)?;
+            session.finish(false);
         }
         Ok(code)
     }

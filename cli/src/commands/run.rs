@@ -15,7 +15,7 @@ use lineage_store::graph::View;
 use serde_json::json;
 
 use crate::context::Context;
-use crate::exit::{ExitCode, explain};
+use crate::exit::ExitCode;
 use crate::random;
 use crate::reference::{Found, label};
 use crate::session::Session;
@@ -91,26 +91,41 @@ fn parse_param(text: &str) -> Result<(String, String), String> {
 
 impl Run {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let terminal = context.terminal.clone();
-        let json = context.json;
-        let session = match context.open_to_write() {
-            Ok(session) => session,
+        // Whatever keeps the recorder from working is code 125, so that it is not taken for the command's.
+        let recorded =
+            context.open_to_write().and_then(|session| execute(&session, &self).map(|result| (session, result)));
+        let (session, (result, run_id, mut spooled)) = match recorded {
+            Ok(recorded) => recorded,
             Err(error) => {
-                // Whatever keeps the recorder from working is code 125, so that it is not taken for the command's.
-                if let Some((_, message, help)) = explain(&error) {
-                    terminal.tell(&format!("error: {message}"));
-                    help.inspect(|help| terminal.tell(&format!("help: {help}")));
-                }
+                crate::app::tell(&error, &context.terminal);
                 return Ok(ExitCode::Child(EXIT_RUNNER as u8));
             }
         };
-        let (result, run_id, mut spooled) = execute(&session, &self)?;
         spooled |= tell(&session, &result);
-        if json {
-            tell_json(&session, &result, &run_id, spooled)?;
+        if context.json {
+            self.tell_json(&session, &result, &run_id, spooled)?;
         }
-        session.finish(spooled)?;
+        session.finish(spooled);
         Ok(ExitCode::Child(result.exit_code as u8))
+    }
+
+    fn tell_json(&self, session: &Session, result: &RunResult, run_id: &str, spooled: bool) -> anyhow::Result<()> {
+        let outputs = session.with_view(|view| {
+            let events = view.run_events(&self.namespace, run_id);
+            let made = events.iter().flat_map(|event| view.made(*event));
+            Ok(made.map(|made| label(view, Found::Version(made.version))).collect::<Vec<_>>())
+        })?;
+        let object = json!({
+            "run": run_id,
+            "kind": result.kind.as_str(),
+            "state": result.state.as_str(),
+            "exit_code": result.exit_code,
+            "outputs": outputs,
+            "notes": result.notes,
+            "spooled": spooled,
+        });
+        session.context.terminal.print(&object.to_string())?;
+        Ok(())
     }
 
     fn spec(&self, session: &Session, run_id: &str) -> anyhow::Result<RunSpec> {
@@ -195,25 +210,6 @@ fn tell(session: &Session, result: &RunResult) -> bool {
     }
     terminal.tell(&crate::render::clean(&result.summary));
     spooled
-}
-
-fn tell_json(session: &Session, result: &RunResult, run_id: &str, spooled: bool) -> anyhow::Result<()> {
-    let outputs = session.with_view(|view| {
-        let events = view.run_events("default", run_id);
-        let made = events.iter().flat_map(|event| view.made(*event));
-        Ok(made.map(|made| label(view, Found::Version(made.version))).collect::<Vec<_>>())
-    })?;
-    let object = json!({
-        "run": run_id,
-        "kind": result.kind.as_str(),
-        "state": result.state.as_str(),
-        "exit_code": result.exit_code,
-        "outputs": outputs,
-        "notes": result.notes,
-        "spooled": spooled,
-    });
-    session.context.terminal.print(&object.to_string())?;
-    Ok(())
 }
 
 /// The folder in which a run takes place.

@@ -258,10 +258,16 @@ fn version_json(view: &View, version: VersionId) -> Value {
     let entity = view.entity(version);
     let said = Said::of(view, entity);
     let (mut made_by, mut used_by, mut about) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    view.makers(version, |event| drop(made_by.insert(event)));
+    view.makers(version, |event| {
+        made_by.insert(event);
+    });
     view.uses(version, |event, usage| match usage {
-        Use::Input(_) => drop(used_by.insert(event)),
-        Use::About => drop(about.insert(event)),
+        Use::Input(_) => {
+            used_by.insert(event);
+        }
+        Use::About => {
+            about.insert(event);
+        }
     });
     let mut object = json!({
         "kind": view.entity_kind(entity).as_str(),

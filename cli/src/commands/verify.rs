@@ -1,5 +1,7 @@
 //! `lineage verify`: everything that is stored, checked; and repaired on request.
 
+use std::time::Duration;
+
 use lineage_store::journal::JournalReport;
 use lineage_store::{EventStore, Store, StoreError};
 use serde_json::{Value, json};
@@ -49,9 +51,11 @@ impl Verify {
         let session = context.open()?;
         let mut report = Report::default();
         check(&session.store, context, &mut report)?;
-        if self.repair && !report.damage.is_empty() {
+        if self.repair {
             let before = std::mem::take(&mut report);
-            let repaired = repair(&session.store, &before.damage)?;
+            let repaired = if before.damage.is_empty() { Vec::new() } else { repair(&session.store, &before.damage)? };
+            // A journal that could not be mended is told by the second look.
+            drop(catch_up(&session.store));
             check(&session.store, context, &mut report)?;
             report.repaired = repaired;
         }
@@ -66,6 +70,7 @@ fn check(store: &Store, context: &Context, report: &mut Report) -> anyhow::Resul
         Ok(journal) => check_journal(&journal, report),
         Err(error) => report.add("journal", error)?,
     }
+    set_aside(store, report);
     check_events(store, report)?;
     match store.verify_graph() {
         Ok(n) => {
@@ -164,6 +169,26 @@ fn check_files(store: &Store, context: &Context, report: &mut Report) -> anyhow:
         }
     }
     Ok(())
+}
+
+/// Fills what the event store lacks, so that each event has its second copy.
+fn catch_up(store: &Store) -> anyhow::Result<()> {
+    if let Some(mut events) = EventStore::open(&store.layout().part("sled"))? {
+        events.catch_up(store.journal(), u64::MAX, Duration::MAX)?;
+        events.close()?;
+    }
+    Ok(())
+}
+
+/// What was given up as damaged and is kept.
+fn set_aside(store: &Store, report: &mut Report) {
+    let Ok(entries) = std::fs::read_dir(store.layout().root()) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("sled.damaged-") {
+            let path = entry.path();
+            report.notes.push(format!("an event store that was damaged is kept in {}", path.display()));
+        }
+    }
 }
 
 /// Mends what has a second copy; what was done.

@@ -7,9 +7,9 @@ pub const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How much is read at once.
 const READ_BYTES: usize = 4 * 1024 * 1024;
 /// The most documents of one batch.
-pub(super) const BATCH_DOCUMENTS: usize = 2048;
+pub(super) const BATCH_DOCUMENTS: usize = 1024;
 /// A batch is full with this many bytes.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// What is kept of a document that is too long, to show where it is.
 const SHOWN_BYTES: usize = 256;
 

@@ -19,7 +19,7 @@ use super::{Format, IngestError, Options, Progress, Rejection, Summary, spool};
 /// Threads that translate; appending takes about as long as two of them need.
 const TRANSLATORS: usize = 2;
 /// Batches that wait between two stages; more would only cost memory.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 
 /// What a stage hands to the next; the channel is closed after an end or an error.
 type Piece<T> = io::Result<T>;
@@ -31,7 +31,8 @@ pub(super) fn run(
     progress: &mut dyn FnMut(Progress),
     on_refused: &mut dyn FnMut(Rejection),
 ) -> Result<Summary, IngestError> {
-    let mut stages = Stages::start(source, options);
+    let failed = |error, summary| IngestError::Read { name: options.source.clone(), error, summary: Box::new(summary) };
+    let mut stages = Stages::start(source, options).map_err(|error| failed(error, Summary::default()))?;
     let mut load = Load {
         store,
         options,
@@ -46,10 +47,7 @@ pub(super) fn run(
         let parsed = match stages.next() {
             None => break,
             Some(Ok(parsed)) => parsed,
-            Some(Err(error)) => {
-                let name = options.source.clone();
-                return Err(IngestError::Read { name, error, summary: Box::new(load.summary) });
-            }
+            Some(Err(error)) => return Err(failed(error, load.summary)),
         };
         if let Err(error) = load.take(parsed) {
             return Err(IngestError::Store { error, summary: Box::new(load.summary) });
@@ -75,26 +73,20 @@ struct Stages {
 }
 
 impl Stages {
-    fn start(source: impl Read + Send + 'static, options: &Options<'_>) -> Self {
-        let settings = Arc::new(Settings {
-            format: options.format,
-            actor: options.actor.clone(),
-            seal: options.seal.clone(),
-            salt: options.salt,
-            strict: options.strict,
-        });
+    fn start(source: impl Read + Send + 'static, options: &Options<'_>) -> io::Result<Self> {
+        let settings = Arc::new(Settings::of(options));
         let (mut threads, mut raw, mut parsed) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..TRANSLATORS {
             let (raw_in, raw_out) = sync_channel(WAITING);
             let (parsed_in, parsed_out) = sync_channel(WAITING);
             let settings = Arc::clone(&settings);
-            threads.push(std::thread::spawn(move || translate(&raw_out, &parsed_in, &settings)));
+            threads.push(spawn("translate", move || translate(&raw_out, &parsed_in, &settings))?);
             raw.push(raw_in);
             parsed.push(parsed_out);
         }
         // The reader may be stuck in a pipe when the load ends early, so nobody waits for it.
-        threads.push(std::thread::spawn(move || read(source, &raw)));
-        Self { parsed, threads, turn: 0, error: None, strict: options.strict }
+        threads.push(spawn("read", move || read(source, &raw))?);
+        Ok(Self { parsed, threads, turn: 0, error: None, strict: options.strict })
     }
 
     /// The next batch, with those that wait behind it if they are small, as pieces of a pipe are.
@@ -128,6 +120,11 @@ impl Stages {
             }
         }
     }
+}
+
+/// A thread with a name, for whoever looks at the process.
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
 fn read(source: impl Read, raw: &[SyncSender<Piece<Batch>>]) {
@@ -209,11 +206,10 @@ impl Load<'_, '_> {
     }
 
     fn append(&mut self, parsed: &Parsed, items: &[Item], events: Vec<Prepared>) -> Result<(), StoreError> {
-        let now = (self.options.now)();
-        let appended = match (events.is_empty(), self.options.strict) {
-            (true, _) => Ok(Vec::new()),
-            (false, true) => self.store.append_until_refused(events, now),
-            (false, false) => self.store.append(events, now),
+        let appended = match self.append_once(events) {
+            // A damaged graph index is given up by the failed append; the next one folds the journal.
+            Err(StoreError::Corrupt { .. }) => self.append_once(translate::again(&parsed.bytes, items, self.options)),
+            result => result,
         };
         let appended = match appended {
             Ok(appended) => appended,
@@ -221,6 +217,15 @@ impl Load<'_, '_> {
             Err(error) => return Err(error),
         };
         self.settle(parsed, items, &appended)
+    }
+
+    fn append_once(&self, events: Vec<Prepared>) -> Result<Vec<Appended>, StoreError> {
+        let now = (self.options.now)();
+        match (events.is_empty(), self.options.strict) {
+            (true, _) => Ok(Vec::new()),
+            (false, true) => self.store.append_until_refused(events, now),
+            (false, false) => self.store.append(events, now),
+        }
     }
 
     /// Counts what became of each document and keeps what was refused.

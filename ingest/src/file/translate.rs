@@ -2,8 +2,8 @@
 
 use lineage_store::event::{Event, Prepared, Refusal, prepare};
 
-use super::Format;
 use super::documents::Batch;
+use super::{Format, Options};
 use crate::openlineage;
 
 /// What every document of a source is read with.
@@ -15,6 +15,18 @@ pub(super) struct Settings {
     pub(super) salt: [u8; 32],
     /// Whether nothing is wanted after the first refusal.
     pub(super) strict: bool,
+}
+
+impl Settings {
+    pub(super) fn of(options: &Options<'_>) -> Self {
+        Self {
+            format: options.format,
+            actor: options.actor.clone(),
+            seal: options.seal.clone(),
+            salt: options.salt,
+            strict: options.strict,
+        }
+    }
 }
 
 /// One event as it was received.
@@ -87,6 +99,17 @@ pub(super) fn batch(batch: Batch, settings: &Settings, last: &mut Format) -> Par
     }
     parsed.bytes = batch.bytes;
     parsed
+}
+
+/// Translates good documents a second time.
+pub(super) fn again(bytes: &[u8], items: &[Item], options: &Options<'_>) -> Vec<Prepared> {
+    let settings = Settings::of(options);
+    let mut events = Vec::new();
+    for item in items.iter().filter(|item| item.result.is_ok()) {
+        // What was good once is good again.
+        drop(one(&bytes[item.start..item.end], &settings, &mut item.format.clone(), &mut events));
+    }
+    events
 }
 
 /// Translates one document and adds its events; how many they are.

@@ -193,10 +193,10 @@ impl<'a> Walk<'a> {
         });
     }
 
-    /// A step whose outputs do not all come from all inputs is looked at from each input; so is one that is counted.
+    /// A step whose outputs do not all come from all inputs is looked at from each input.
     fn needs_every_visit(&self, leader: Position) -> bool {
         let view = &self.world.view;
-        self.on_step.is_some() || (view.has_from() && self.world.events_of(leader).iter().any(|e| view.plain(*e).is_none()))
+        view.has_from() && self.world.events_of(leader).iter().any(|e| view.plain(*e).is_none())
     }
 
     fn outputs(&mut self, leader: Position, version: VersionId, usage: Use) {

@@ -5,7 +5,7 @@ use super::{Event, Input, Json, LEAF_BYTES_MAX, Leaf, Output, Refusal, State};
 use crate::digest::Blake3;
 
 /// A facet or value above this many bytes is outlined.
-pub const VALUE_BYTES_MAX: usize = 16 * 1024;
+const VALUE_BYTES_MAX: usize = 16 * 1024;
 /// The salt before a payload's bytes, so that its digest cannot be guessed.
 const SALT_BYTES: usize = 16;
 
@@ -112,7 +112,9 @@ fn outline_largest(event: &mut Event, salt: &[u8; 32], payloads: &mut Vec<Payloa
     let largest = sections(event)
         .into_iter()
         .enumerate()
-        .flat_map(|(i, (_, json))| json.members().into_iter().map(|(k, v)| (v.len(), i, k.into_owned())).collect::<Vec<_>>())
+        .flat_map(|(i, (_, json))| {
+            json.members().into_iter().map(|(k, v)| (v.len(), i, k.into_owned())).collect::<Vec<_>>()
+        })
         .max_by_key(|(size, ..)| *size);
     let Some((_, section, key)) = largest.filter(|(size, ..)| *size > 128) else { return false };
     let mut sections = sections(event);

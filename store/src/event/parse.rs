@@ -540,7 +540,7 @@ fn check_metrics(metrics: &Json) -> Result<(), Refusal> {
             return Err(Refusal::at(
                 format!("metrics.{key}"),
                 format!(
-                    "`{}` is no number up to 2^53; valid are finite numbers and the strings NaN, Infinity, -Infinity",
+                    "`{}` is no number that a double holds; valid are finite numbers and the strings NaN, Infinity, -Infinity",
                     brief(value)
                 ),
             ));
@@ -549,10 +549,13 @@ fn check_metrics(metrics: &Json) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a number is finite and, written as an integer, not over 2^53, so that a double holds what was said.
+/// Whether a double holds what was said: a finite number, and no integer over 2^53 that would lose digits.
 fn is_exact(number: &str) -> bool {
-    let is_integer = number.bytes().all(|b| matches!(b, b'-' | b'0'..=b'9'));
-    number.parse::<f64>().is_ok_and(|n| n.is_finite() && (!is_integer || n.abs() <= INTEGER_MAX as f64))
+    number.parse::<f64>().is_ok_and(|n| {
+        let mut text = String::new();
+        canonical::write_double(n, &mut text);
+        n.is_finite() && text == number
+    })
 }
 
 /// Names are non-empty and without control characters.

@@ -171,13 +171,12 @@ impl Fold {
     fn root(&mut self, event: &Event, position: u32) {
         let Some(parent) = &event.parent else { return };
         let namespace = |run: &RunRef| run.namespace.clone().unwrap_or_else(|| event.namespace.clone());
-        let root = match &parent.root {
-            Some(root) => key::scoped(&namespace(root), &root.run).0,
-            None => {
-                let key = key::scoped(&namespace(&parent.run), &parent.run.run);
-                let above = self.chain(key).first().and_then(|e| self.root_of(self.leader_of(*e)));
-                above.unwrap_or(key.0)
-            }
+        let root = if let Some(root) = &parent.root {
+            key::scoped(&namespace(root), &root.run).0
+        } else {
+            let key = key::scoped(&namespace(&parent.run), &parent.run.run);
+            let above = self.chain(key).first().and_then(|e| self.root_of(self.leader_of(*e)));
+            above.unwrap_or(key.0)
         };
         self.m.t.p_leader.push(position);
         self.m.t.p_root.push(root);

@@ -75,7 +75,9 @@ fn chain(files: &[Named]) -> Vec<Named> {
     }
 }
 
-/// Seals the tail of a fold as a segment and joins segments of like size. Only the holder of the journal's lock may.
+/// Seals the tail of a fold as a segment and joins segments of like size.
+///
+/// Only the holder of the journal's lock may, with a stack that [`is_current`].
 pub(crate) fn seal(folder: &Path, fold: &mut Fold) -> Result<()> {
     if fold.tail_len() == 0 {
         return Ok(());
@@ -90,12 +92,40 @@ pub(crate) fn seal(folder: &Path, fold: &mut Fold) -> Result<()> {
         stack.damage()?;
         let joined = segment::write(folder, &tables, &a.bases)?;
         stack.replace_last_two(Arc::new(joined));
-        for part in [a, b] {
-            fs::remove_file(part.path()).map_err(StoreError::io("remove", part.path()))?;
-        }
     }
+    remove_joined(folder, &stack)?;
     fold.sealed(stack);
     Ok(())
+}
+
+/// Removes the files whose events are in a segment of the stack, and what writers that died left half-written.
+///
+/// Another process may still answer from those removed here; it has them mapped.
+fn remove_joined(folder: &Path, stack: &Stack) -> Result<()> {
+    let is_part = |path: &Path| stack.segments().iter().any(|segment| segment.path() == path);
+    let end = stack.segments().last().map_or(0, |segment| segment.end());
+    for (_, until, path) in list(folder)? {
+        if until <= end && !is_part(&path) {
+            remove(&path)?;
+        }
+    }
+    for path in temporaries(folder)? {
+        remove(&path)?;
+    }
+    Ok(())
+}
+
+fn temporaries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(StoreError::io("list", folder))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    Ok(paths.filter(|path| path.extension().is_some_and(|e| e == "tmp")).collect())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// The last two segments, if the older one is not at least twice as large, or if there are too many.
@@ -103,6 +133,12 @@ fn joinable(stack: &Stack) -> Option<(Arc<Segment>, Arc<Segment>)> {
     let [.., a, b] = stack.segments() else { return None };
     let like = a.n_events() < b.n_events().saturating_mul(2) || stack.segments().len() > SEGMENTS_MAX;
     like.then(|| (Arc::clone(a), Arc::clone(b)))
+}
+
+/// Whether a stack is what the files say: another process may have sealed and joined segments since it was opened.
+pub(crate) fn is_current(folder: &Path, stack: &Stack) -> Result<bool> {
+    let chain = chain(&list(folder)?);
+    Ok(chain.iter().map(|(_, _, path)| path.as_path()).eq(stack.segments().iter().map(|segment| segment.path())))
 }
 
 /// Removes every segment file, so that the index is folded anew.

@@ -53,6 +53,7 @@ impl Mapped {
     }
 
     /// All bytes, unchecked.
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.backing {
             Backing::Mapped(map) => map,
@@ -73,6 +74,7 @@ impl Mapped {
     }
 
     /// Bytes of a range, after checking its pages; empty, and the segment marked damaged, if a page is bad.
+    #[inline]
     pub(crate) fn range(&self, start: usize, end: usize) -> &[u8] {
         let bytes = self.bytes();
         if start >= end || end > bytes.len() {

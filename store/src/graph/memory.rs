@@ -16,23 +16,32 @@ pub(super) type HashMap<K, V> = AnyMap<K, V, RandomState>;
 /// See [`HashMap`].
 pub(super) type HashSet<K> = AnySet<K, RandomState>;
 
-/// The versions that hold a digest; most digests have one.
-#[derive(Clone, Default)]
+/// The versions that hold digests; most digests have one.
+#[derive(Default)]
 pub(super) struct Holders {
-    first: Option<u32>,
-    more: Vec<u32>,
+    first: HashMap<[u8; 32], u32>,
+    more: HashMap<[u8; 32], Vec<u32>>,
 }
 
 impl Holders {
-    pub(super) fn push(&mut self, version: u32) {
-        match self.first {
-            None => self.first = Some(version),
-            Some(_) => self.more.push(version),
+    pub(super) fn len(&self) -> usize {
+        self.first.len()
+    }
+
+    pub(super) fn push(&mut self, digest: [u8; 32], version: u32) {
+        let first = *self.first.entry(digest).or_insert(version);
+        if first != version {
+            let more = self.more.entry(digest).or_default();
+            if !more.contains(&version) {
+                more.push(version);
+            }
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.first.into_iter().chain(self.more.iter().copied())
+    /// The holders of a digest, ascending; `None` if it is not at hand.
+    pub(super) fn get(&self, digest: &[u8; 32]) -> Option<Vec<u32>> {
+        let first = *self.first.get(digest)?;
+        Some([first].into_iter().chain(self.more.get(digest).into_iter().flatten().copied()).collect())
     }
 }
 
@@ -97,7 +106,7 @@ pub(super) struct Memory {
     pub(super) entities: HashMap<(u8, u32, u32), u32>,
     pub(super) states: HashMap<u32, EntityState>,
     pub(super) labels: HashMap<(u32, u32), u32>,
-    pub(super) digests: HashMap<[u8; 32], Holders>,
+    pub(super) digests: Holders,
     pub(super) ids: HashMap<(u64, u32), u32>,
     pub(super) runs: HashMap<(u64, u32), RunGroup>,
     /// The keys of all runs, while `complete`.

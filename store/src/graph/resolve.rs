@@ -26,7 +26,6 @@ impl Fold {
     cell!(bits_of, e_bits, bits, event -> u8);
     cell!(attempt_of, e_attempt, attempt, event -> u16);
     cell!(version_entity, v_entity, entity_of, version -> u32);
-    cell!(number_of, v_number, number, version -> u32);
     cell!(mint_of, v_mint, mint, version -> u32);
     cell!(bits_of_version, v_bits, version_bits, version -> u8);
     cell!(first_label, v_label, minted_label, version -> u32);
@@ -327,7 +326,8 @@ impl Fold {
         }
         if self.bits_of_version(version) & EXTERNAL != 0 && !self.is_produced(version) {
             self.m.filled.insert(version, place.position);
-            self.m.states.entry(entity).or_default().open = UNKNOWN;
+            let state = EntityState { open: UNKNOWN, ..self.state(entity) };
+            self.m.states.insert(entity, state);
         }
     }
 
@@ -413,11 +413,11 @@ impl Fold {
     fn note_digest(&mut self, digest: [u8; 32], version: u32) {
         self.m.t.digest_key.push(key::head(&digest));
         self.m.t.digest_version.push(version);
-        if !self.m.complete && !self.m.digests.contains_key(&digest) {
-            let holders = self.m.digests.entry(digest).or_default();
-            self.stack.versions_with(&digest).into_iter().for_each(|v| holders.push(v));
+        if !self.m.complete && self.m.digests.get(&digest).is_none() {
+            let sealed = self.stack.versions_with(&digest);
+            sealed.into_iter().for_each(|v| self.m.digests.push(digest, v));
         }
-        self.m.digests.entry(digest).or_default().push(version);
+        self.m.digests.push(digest, version);
     }
 
     fn find_label(&mut self, entity: u32, label: u32) -> Option<u32> {
@@ -470,7 +470,7 @@ impl Fold {
     pub(super) fn holders(&self, reference: &Ref) -> Vec<u32> {
         let mut found: Vec<u32> = strong(reference)
             .flat_map(|d| match self.m.digests.get(&d.key()) {
-                Some(holders) => holders.iter().collect(),
+                Some(holders) => holders,
                 None if self.m.complete => Vec::new(),
                 None => self.stack.versions_with(&d.key()),
             })

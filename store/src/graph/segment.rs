@@ -1,7 +1,7 @@
 //! One immutable segment of the graph index: its file format, and reading its columns.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, BufWriter, Write as _};
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -41,16 +41,19 @@ pub(crate) struct Column<'a, T> {
 
 impl<'a, T: AnyBitPattern> Column<'a, T> {
     /// The number of rows.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// One row; zeros if there is none or its page is bad.
+    #[inline]
     pub(crate) fn get(&self, row: usize) -> T {
         self.rows(row, row + 1).first().copied().unwrap_or_else(T::zeroed)
     }
 
     /// Rows of a range; empty if there are none or a page is bad.
+    #[inline]
     pub(crate) fn rows(&self, from: usize, to: usize) -> &'a [T] {
         if from >= to || to > self.len {
             return &[];
@@ -136,7 +139,17 @@ impl Segment {
 
     /// Serializes tables and keeps them in memory.
     pub(crate) fn in_memory(tables: &Tables, bases: &Bases) -> Result<Self> {
-        Self::read(Mapped::owned(image(tables, bases)))
+        let mut words: Vec<u64> = Vec::new();
+        let mut bytes: Vec<u8> = Vec::new();
+        // Memory takes every byte.
+        let _ = emit(tables, bases, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        });
+        words.resize(bytes.len().div_ceil(8), 0);
+        let target: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+        target[..bytes.len()].copy_from_slice(&bytes);
+        Self::read(Mapped::owned(words))
     }
 
     fn read(mut mapped: Mapped) -> Result<Self> {
@@ -175,6 +188,7 @@ impl Segment {
         Ok(Self { mapped, bases: Bases::from_words(&bases), n_events, columns })
     }
 
+    #[inline]
     pub(crate) fn column<T: AnyBitPattern>(&self, id: usize) -> Column<'_, T> {
         let (start, bytes) = self.columns[id];
         Column { mapped: &self.mapped, start, len: bytes / size_of::<T>(), kind: PhantomData }
@@ -256,8 +270,8 @@ fn word(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// The bytes of a segment file: header, columns, page checksums.
-fn image(tables: &Tables, bases: &Bases) -> Vec<u64> {
+/// Writes the bytes of a segment file, header, columns and page checksums, piece by piece to a sink.
+fn emit(tables: &Tables, bases: &Bases, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let columns = tables.bytes();
     let mut words = vec![MAGIC, FORMAT, tables.e_kind.len() as u64, Tables::N_COLUMNS as u64];
     words.extend_from_slice(&bases.words());
@@ -269,20 +283,60 @@ fn image(tables: &Tables, bases: &Bases) -> Vec<u64> {
     words.push(at as u64);
     let checksum = crc32c::crc32c(bytemuck::cast_slice(&words));
     words.push(checksum.into());
-    let n_pages = at.div_ceil(PAGE_BYTES);
-    words.resize((at + n_pages * 4 + 4).div_ceil(8), 0);
-    let starts: Vec<usize> = words[FIXED_WORDS..HEADER_WORDS - 2].chunks(2).map(|c| c[0] as usize).collect();
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-    for (start, column) in starts.iter().zip(columns) {
-        bytes[*start..*start + column.len()].copy_from_slice(column);
+    let mut pages = Pages { sink, page: Vec::with_capacity(PAGE_BYTES), checksums: Vec::new(), written: 0 };
+    pages.put(bytemuck::cast_slice(&words))?;
+    pages.align()?;
+    for bytes in columns {
+        pages.put(bytes)?;
+        pages.align()?;
     }
-    let (body, table) = bytes.split_at_mut(at);
-    for (page, sum) in body.chunks(PAGE_BYTES).zip(table.chunks_exact_mut(4)) {
-        sum.copy_from_slice(&crc32c::crc32c(page).to_le_bytes());
+    debug_assert_eq!(pages.written, at);
+    pages.finish()
+}
+
+/// Cuts what is written into pages and keeps their checksums.
+struct Pages<'a> {
+    sink: &'a mut dyn FnMut(&[u8]) -> io::Result<()>,
+    page: Vec<u8>,
+    checksums: Vec<u32>,
+    written: usize,
+}
+
+impl Pages<'_> {
+    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        self.written += bytes.len();
+        while !bytes.is_empty() {
+            let room = (PAGE_BYTES - self.page.len()).min(bytes.len());
+            self.page.extend_from_slice(&bytes[..room]);
+            bytes = &bytes[room..];
+            if self.page.len() == PAGE_BYTES {
+                self.flush()?;
+            }
+        }
+        Ok(())
     }
-    let own = crc32c::crc32c(&table[..n_pages * 4]);
-    table[n_pages * 4..n_pages * 4 + 4].copy_from_slice(&own.to_le_bytes());
-    words
+
+    fn align(&mut self) -> io::Result<()> {
+        self.put(&[0; ALIGN][..self.written.next_multiple_of(ALIGN) - self.written])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.checksums.push(crc32c::crc32c(&self.page));
+        (self.sink)(&self.page)?;
+        self.page.clear();
+        Ok(())
+    }
+
+    /// The table of checksums, its own checksum, and zeros up to a whole word.
+    fn finish(mut self) -> io::Result<()> {
+        if !self.page.is_empty() {
+            self.flush()?;
+        }
+        let mut table: Vec<u8> = self.checksums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+        table.extend_from_slice(&crc32c::crc32c(&table).to_le_bytes());
+        table.resize(table.len().next_multiple_of(8), 0);
+        (self.sink)(&table)
+    }
 }
 
 /// Writes a segment file durably: temporary name, sync, rename.
@@ -290,12 +344,14 @@ pub(crate) fn write(folder: &Path, tables: &Tables, bases: &Bases) -> Result<Seg
     let end = bases.event as usize + tables.e_kind.len();
     let path = folder.join(format!("{:012}-{end:012}.seg", bases.event));
     let temporary = path.with_extension("tmp");
-    let words = image(tables, bases);
-    let mut file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
-    file.write_all(bytemuck::cast_slice(&words)).map_err(StoreError::io("write", &temporary))?;
+    let file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
+    let mut buffered = BufWriter::with_capacity(64 * PAGE_BYTES, &file);
+    emit(tables, bases, &mut |piece| buffered.write_all(piece))
+        .and_then(|()| buffered.flush())
+        .map_err(StoreError::io("write", &temporary))?;
+    drop(buffered);
     file.sync_data().map_err(StoreError::io("sync", &temporary))?;
     drop(file);
-    drop(words);
     fs::rename(&temporary, &path).map_err(StoreError::io("rename", &temporary))?;
     Segment::open(&path)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::key;
 use super::segment::{Column, Segment};
-use super::tables::{Bases, pair};
+use super::tables::{Bases, OLD_BLOCK_BITS, pair};
 use crate::error::Result;
 use crate::time::Time;
 
@@ -303,11 +303,12 @@ impl Stack {
                 }
                 Some(_) => {}
                 None => {
-                    let column = s.old_pair();
-                    let mut row = column.lower_bound(pair(version, 0));
-                    while row < column.len() && (column.get(row) >> 32) as u32 == version {
-                        f(column.get(row) as u32, s.old_bits().get(row));
-                        row += 1;
+                    let block = (version >> OLD_BLOCK_BITS) as usize;
+                    let [from, to] = *s.old_block().rows(block, block + 2) else { continue };
+                    let (from, to) = (from as usize, to as usize);
+                    let pairs = s.old_pair().rows(from, to).iter().enumerate();
+                    for (i, pair) in pairs.filter(|(_, pair)| (**pair >> 32) as u32 == version) {
+                        f(*pair as u32, s.old_bits().get(from + i));
                     }
                 }
             }

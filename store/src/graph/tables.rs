@@ -193,7 +193,12 @@ columns! {
     old_pair: u64,
     /// Low bits of the mention.
     old_bits: u16,
+    /// Where the pairs of each block of older versions begin, so that a version is found without a search.
+    old_block: u32,
 }
+
+/// Older versions are looked up in blocks of this many (a power of two).
+pub(crate) const OLD_BLOCK_BITS: u32 = 5;
 
 /// Where the ids of a segment begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -357,6 +362,7 @@ impl Tables {
         self.back_bits = bits_of;
         self.any_bits = vec![self.m_bits.iter().fold(0, |all, bits| all | bits)];
         (self.old_pair, self.old_bits) = old.into_iter().unzip();
+        self.old_block = block_starts(&self.old_pair, bases.version);
         self.entity_mention = late;
     }
 
@@ -370,6 +376,19 @@ impl Tables {
             start = end;
         }
     }
+}
+
+/// For each block of older versions, and one past the last, the row of its first pair.
+fn block_starts(pairs: &[u64], n_old: u32) -> Vec<u32> {
+    let n_blocks = (n_old >> OLD_BLOCK_BITS) as usize + 1;
+    let mut starts = vec![0u32; n_blocks + 1];
+    for pair in pairs {
+        starts[((pair >> 32) as usize >> OLD_BLOCK_BITS) + 1] += 1;
+    }
+    for i in 1..starts.len() {
+        starts[i] += starts[i - 1];
+    }
+    starts
 }
 
 /// Version, event, field, value.
@@ -528,7 +547,8 @@ fn merge_keyed(a: Keyed<'_>, b: Keyed<'_>) -> (Vec<u64>, Vec<u32>) {
     let (mut keys, mut values) = (Vec::with_capacity(n), Vec::with_capacity(n));
     let (mut i, mut j) = (0, 0);
     while i < a.0.len() || j < b.0.len() {
-        let take_b = i == a.0.len() || (j < b.0.len() && b.0[j] < a.0[i]);
+        // By value, too: an older version may take a digest after a newer one was minted with it.
+        let take_b = i == a.0.len() || (j < b.0.len() && (b.0[j], b.1[j]) < (a.0[i], a.1[i]));
         let (source, at) = if take_b { (b, &mut j) } else { (a, &mut i) };
         keys.push(source.0[*at]);
         values.push(source.1[*at]);
