@@ -12,9 +12,8 @@ pub(crate) const DEFAULT: &str = "\
 format = 1
 # Environments that count as known before their first deployment.
 environments = [\"dev\", \"staging\", \"prod\"]
-# Facets that are kept in deletable storage, outside of the immutable events; for example
-# [\"sql\", \"sourceCode\", \"errorMessage\"].
-seal = []
+# Facets that are kept in deletable storage, outside of the immutable events.
+seal = [\"sql\", \"sourceCode\", \"errorMessage\"]
 ";
 
 /// The settings of a store.

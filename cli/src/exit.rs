@@ -8,7 +8,7 @@ use lineage_ingest::run::RunError;
 use lineage_store::StoreError;
 use lineage_store::event::Refusal;
 
-/// The exit codes of design.md §6.
+/// The exit codes, one contract for every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExitCode {
     /// Done.

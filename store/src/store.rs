@@ -259,9 +259,14 @@ impl Store {
 
     /// A fold on the sealed segments; on nothing, if they are damaged or do not belong to this journal.
     fn open_fold(&self, count: u64) -> Fold {
-        let stack = folder::open(&self.layout.part("graph")).unwrap_or_default();
+        self.sealed_fold(count).unwrap_or_else(|_| Fold::new(Stack::default()))
+    }
+
+    /// A fold on the sealed segments; on nothing, if they do not belong to this journal.
+    fn sealed_fold(&self, count: u64) -> Result<Fold> {
+        let stack = folder::open(&self.layout.part("graph"))?;
         let fits = u64::from(stack.next_bases().event) <= count;
-        Fold::new(if fits { stack } else { Stack::default() })
+        Ok(Fold::new(if fits { stack } else { Stack::default() }))
     }
 
     fn fold_up_to(&self, fold: &mut Fold, count: u64) -> Result<()> {
@@ -319,6 +324,13 @@ impl Store {
     pub fn view(&self) -> Result<View> {
         let count = self.head()?.count;
         let mut writer = lock(&self.writer);
+        if writer.fold.is_none() {
+            // Damage is told, as that of a page is; an append goes on without the index.
+            match self.sealed_fold(count) {
+                Err(error @ StoreError::Corrupt { .. }) => return Err(error),
+                fold => writer.fold = fold.ok(),
+            }
+        }
         let mut fold = self.current_fold(&mut writer, count)?;
         let view = View::new(folder::snapshot(&mut fold)?);
         writer.fold = Some(fold);
@@ -374,6 +386,8 @@ impl Store {
         writer.events = None;
         let journal = self.journal.lock(self.lock_timeout)?;
         let count = journal.count();
+        // An index is not given up for a journal that cannot be read to its end.
+        self.journal.read_from(0, count, &mut |_| Ok(()))?;
         let graph = graph_folder(&self.layout)?;
         folder::clear(&graph)?;
         let mut fold = Fold::new(Stack::default());
@@ -388,8 +402,22 @@ impl Store {
             events.renew()?;
             events.catch_up(&self.journal, count, Duration::MAX)?;
             events.close()?;
+            self.remove_damaged_event_stores()?;
         }
         Ok(count)
+    }
+
+    /// What was set aside has no use once every event is there again.
+    fn remove_damaged_event_stores(&self) -> Result<()> {
+        let root = self.layout.root();
+        for entry in std::fs::read_dir(root).map_err(StoreError::io("list", root))? {
+            let path = entry.map_err(StoreError::io("list", root))?.path();
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            if name.starts_with("sled.damaged-") {
+                std::fs::remove_dir_all(&path).map_err(StoreError::io("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Seals the tail of the index whatever its length; for tests of the index.

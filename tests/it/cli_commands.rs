@@ -145,8 +145,12 @@ fn links_join_names_and_retractions_hide() {
 #[test]
 fn what_happened_can_be_read() {
     let sandbox = churn();
-    let lines: Vec<Value> =
-        sandbox.run(["--json", "log", "-n", "0"]).done().lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let lines: Vec<Value> = sandbox
+        .run(["--json", "log", "-n", "0"])
+        .done()
+        .lines()
+        .map(|l| serde_json::from_str(l).expect("JSON"))
+        .collect();
     for (position, line) in lines.iter().enumerate() {
         assert_eq!(line["position"], json!(position));
         assert_eq!(line["event"]["actor"], json!(ACTOR));
@@ -167,13 +171,25 @@ fn what_happened_can_be_read() {
 fn answers_have_one_shape() {
     let sandbox = churn();
     let answer = sandbox.run(["--json", "query", "models trained on dataset churn-raw"]).json();
-    let keys = ["schema", "edition", "canonical", "position", "head", "as_of", "known_at", "complete", "columns", "rows", "notes"];
+    let keys = [
+        "schema",
+        "edition",
+        "canonical",
+        "position",
+        "head",
+        "as_of",
+        "known_at",
+        "complete",
+        "columns",
+        "rows",
+        "notes",
+    ];
     has_keys(&answer, &keys);
     assert_eq!((&answer["edition"], &answer["complete"]), (&json!(1), &json!(true)));
     let columns: Vec<_> = answer["columns"].as_array().expect("columns").iter().map(|c| c["name"].clone()).collect();
     assert_eq!(columns[..5], ["kind", "namespace", "name", "version", "digest"].map(|c| json!(c)));
     assert_eq!(answer["rows"].as_array().map(Vec::len), Some(2));
-    let question = "models trained on dataset $data";
+    let question = "models trained on dataset :data";
     let csv = sandbox.run(["query", question, "--param", "data=churn-raw", "--output", "csv"]);
     assert_eq!(csv.done().lines().count(), 3);
     assert_eq!(sandbox.run(["query", "models", "--output", "ndjson"]).done().lines().count(), 2);
@@ -209,16 +225,28 @@ fn every_command_has_help_with_an_example() {
     let sandbox = Sandbox::empty();
     let help = sandbox.run(["--help"]);
     let commands = help.done().lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty());
-    let commands: Vec<&str> = commands.filter(|l| l.starts_with("  ")).filter_map(|l| l.split_whitespace().next()).collect();
+    let commands: Vec<&str> =
+        commands.filter(|l| l.starts_with("  ")).filter_map(|l| l.split_whitespace().next()).collect();
     assert!(commands.len() > 20, "{commands:?}");
     for command in commands {
         let help = sandbox.run([command, "--help"]);
         assert!(help.done().contains("EXAMPLES") && help.stdout.contains("lineage "), "{help}");
         assert!(!help.stdout.contains('\x1b'), "colour without a terminal: {help}");
+        questions(&help.stdout).iter().for_each(|question| drop(sandbox.run(["fmt", question]).done().to_owned()));
     }
     for shell in ["bash", "zsh", "fish"] {
         assert!(sandbox.run(["completions", shell]).done().contains("lineage"));
     }
+}
+
+/// The questions among the examples of a help text.
+fn questions(help: &str) -> Vec<String> {
+    let quoted = |line: &str| {
+        let rest = line.trim().strip_prefix("lineage query ")?;
+        let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+        rest[1..].split(quote).next().map(str::to_owned)
+    };
+    help.lines().filter_map(quoted).collect()
 }
 
 #[test]

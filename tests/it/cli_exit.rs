@@ -1,4 +1,4 @@
-//! Every exit code of design.md §6, each with an error that says why.
+//! Every exit code, each with an error that says why.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -16,7 +16,8 @@ fn one_model() -> Sandbox {
 #[test]
 fn done_is_0_also_without_an_answer() {
     let sandbox = Sandbox::new();
-    for args in [&["query", "models"][..], &["status"], &["log"], &["verify"], &["--help"], &["--version"], &["doctor"]] {
+    for args in [&["query", "models"][..], &["status"], &["log"], &["verify"], &["--help"], &["--version"], &["doctor"]]
+    {
         sandbox.run(args).code(0);
     }
 }
@@ -60,7 +61,9 @@ fn wrong_usage_is_2() {
 fn unknown_and_ambiguous_names_are_3() {
     let sandbox = one_model();
     let line = |namespace: &str| {
-        format!(r#"{{"v":1,"kind":"register","namespace":"{namespace}","outputs":[{{"kind":"dataset","name":"twice","version":"x"}}]}}"#)
+        format!(
+            r#"{{"v":1,"kind":"register","namespace":"{namespace}","outputs":[{{"kind":"dataset","name":"twice","version":"x"}}]}}"#
+        )
     };
     sandbox.ingest(&format!("{}\n{}\n", line("a"), line("b")));
     let wrong: [&[&str]; 8] = [
@@ -148,7 +151,9 @@ fn without_the_lock_events_are_spooled_with_6_and_recorded_by_the_next_command()
 #[test]
 fn a_command_that_was_run_passes_its_code_through() {
     let sandbox = Sandbox::new();
-    for (script, code) in [("exit 0", 0), ("exit 1", 1), ("exit 3", 3), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -9 $$", 137)] {
+    for (script, code) in
+        [("exit 0", 0), ("exit 1", 1), ("exit 3", 3), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -9 $$", 137)]
+    {
         sandbox.run(["run", "--", "sh", "-c", script]).code(code);
     }
     sandbox.write("plain", "text");

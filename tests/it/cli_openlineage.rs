@@ -47,11 +47,16 @@ fn a_dbt_project_has_its_lineage() {
     let Some(corpora) = corpora() else { return };
     let sandbox = sandbox();
     sandbox.ingest(&std::fs::read_to_string(corpora.join(BUILD)).expect("text"));
-    let names = ["orders", "raw_customers", "raw_orders", "raw_payments", "stg_customers", "stg_orders", "stg_payments"];
+    let names =
+        ["orders", "raw_customers", "raw_orders", "raw_payments", "stg_customers", "stg_orders", "stg_payments"];
     let mut found = sandbox.names(UPSTREAM);
     found.dedup();
     assert_eq!(found, names.map(|name| format!("jaffle.main.{name}")));
-    assert!(sandbox.names("datasets downstream of dataset jaffle.main.raw_payments").contains(&"jaffle.main.customers".to_owned()));
+    assert!(
+        sandbox
+            .names("datasets downstream of dataset jaffle.main.raw_payments")
+            .contains(&"jaffle.main.customers".to_owned())
+    );
 }
 
 #[test]
@@ -73,7 +78,8 @@ fn each_build_binds_to_its_own_tables() {
 
 /// The same build a day later: other run ids, shifted times.
 fn next_day(text: &str) -> String {
-    let ids: BTreeSet<&str> = (0..text.len().saturating_sub(36)).filter_map(|at| text.get(at..at + 36)).filter(|t| is_uuid(t)).collect();
+    let ids: BTreeSet<&str> =
+        (0..text.len().saturating_sub(36)).filter_map(|at| text.get(at..at + 36)).filter(|t| is_uuid(t)).collect();
     assert!(ids.len() > 5, "the runs have ids");
     let mut text = text.replace("2026-11-20T", "2026-11-21T");
     for id in ids {
@@ -84,5 +90,7 @@ fn next_day(text: &str) -> String {
 }
 
 fn is_uuid(text: &str) -> bool {
-    text.bytes().enumerate().all(|(at, b)| if matches!(at, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
+    text.bytes()
+        .enumerate()
+        .all(|(at, b)| if matches!(at, 8 | 13 | 18 | 23) { b == b'-' } else { b.is_ascii_hexdigit() })
 }

@@ -24,7 +24,9 @@ fn blocks(document: &str) -> Vec<Block> {
     let mut open: Option<Block> = None;
     for (number, line) in (1..).zip(text.lines()) {
         match (line.trim().strip_prefix("```"), open.take()) {
-            (Some(language), None) => open = Some(Block { language: language.trim().to_owned(), line: number, text: String::new() }),
+            (Some(language), None) => {
+                open = Some(Block { language: language.trim().to_owned(), line: number, text: String::new() })
+            }
             (Some(_), Some(block)) => found.push(block),
             (None, Some(mut block)) => {
                 block.text.push_str(line);

@@ -1,4 +1,4 @@
-//! Golden histories: short logs with the facts that model.md §1 to §7 derives from them, written by hand.
+//! Golden histories: short logs with the facts that EVENTS.md §1 to §7 derives from them, written by hand.
 //!
 //! A file of `fixtures/histories` is a comment that quotes a rule, events in the native format, and the facts expected.
 //! Events and facts use shorthands: `b3:@a` is a digest, `"10:30"` a time on 20 November 2026, `"v":1` is understood.

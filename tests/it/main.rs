@@ -1,9 +1,11 @@
 //! Tests that need a disk, a process or the whole workspace.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cli_bad_input;
 mod cli_commands;
 mod cli_exit;
 mod cli_ingest;
+mod cli_known_at;
 mod cli_openlineage;
 mod crash;
 mod documents;

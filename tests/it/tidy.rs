@@ -42,21 +42,24 @@ const HOMES: [(&str, &[&str]); 22] = [
 ];
 
 /// Outside crates that have no one home: the vocabulary of the whole workspace, or of one crate.
-const EVERYWHERE: [&str; 8] = [
-    "blake3",
-    "bytes",
-    "foldhash",
-    "serde",
-    "serde_json",
-    "serde_path_to_error",
-    "thiserror",
-    "unicode_segmentation",
-];
+const EVERYWHERE: [&str; 8] =
+    ["blake3", "bytes", "foldhash", "serde", "serde_json", "serde_path_to_error", "thiserror", "unicode_segmentation"];
 
 /// What the top level holds, beside what git ignores.
 const TOP: [&str; 13] = [
-    ".ci", ".gitignore", "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "cli", "docs", "ingest", "query",
-    "rustfmt.toml", "store", "tests",
+    ".ci",
+    ".gitignore",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "cli",
+    "docs",
+    "ingest",
+    "query",
+    "rustfmt.toml",
+    "store",
+    "tests",
 ];
 
 fn read(path: &str) -> String {
@@ -83,7 +86,9 @@ fn sources() -> Vec<(String, String)> {
 /// Whether a file holds only tests.
 fn is_test(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    path.starts_with("tests/") || name.ends_with("tests.rs") || matches!(name, "faults.rs" | "power_loss.rs" | "acceptance.rs")
+    path.starts_with("tests/")
+        || name.ends_with("tests.rs")
+        || matches!(name, "faults.rs" | "power_loss.rs" | "acceptance.rs")
 }
 
 /// Fails with everything that is wrong, not with the first of it.
@@ -163,7 +168,10 @@ fn every_dependency_has_a_home_and_a_use() {
             if !known && !dependency.starts_with("lineage") {
                 wrong.push(format!("{dependency} has no home; give it one in tests/it/tidy.rs"));
             }
-            if !sources.iter().any(|(path, text)| path.starts_with(&format!("{folder}/")) && mentions(text, &dependency)) {
+            if !sources
+                .iter()
+                .any(|(path, text)| path.starts_with(&format!("{folder}/")) && mentions(text, &dependency))
+            {
                 wrong.push(format!("{folder} does not use its dependency {dependency}"));
             }
         }
@@ -177,7 +185,8 @@ fn uses(text: &str, krate: &str) -> bool {
     code(text).any(|line| {
         line.match_indices(&format!("{krate}::")).any(|(at, _)| {
             let before = &line[..at];
-            let absolute = before.ends_with("::") && !before.trim_end_matches("::").ends_with(|c: char| c.is_alphanumeric() || c == '_');
+            let absolute = before.ends_with("::")
+                && !before.trim_end_matches("::").ends_with(|c: char| c.is_alphanumeric() || c == '_');
             let relative = !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':'));
             absolute || relative && !shadowed
         })
@@ -188,9 +197,8 @@ fn uses(text: &str, krate: &str) -> bool {
 fn mentions(text: &str, krate: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     code(text).any(|line| {
-        line.match_indices(krate).any(|(at, _)| {
-            !line[..at].ends_with(is_word) && !line[at + krate.len()..].starts_with(is_word)
-        })
+        line.match_indices(krate)
+            .any(|(at, _)| !line[..at].ends_with(is_word) && !line[at + krate.len()..].starts_with(is_word))
     })
 }
 
@@ -206,13 +214,21 @@ fn code(text: &str) -> impl Iterator<Item = String> + '_ {
 #[test]
 fn every_file_says_what_it_is() {
     let sources = sources();
-    none(&sources.iter().filter(|(_, text)| !text.starts_with("//! ")).map(|(path, _)| format!("{path} does not open with `//!`")).collect::<Vec<_>>());
+    none(
+        &sources
+            .iter()
+            .filter(|(_, text)| !text.starts_with("//! "))
+            .map(|(path, _)| format!("{path} does not open with `//!`"))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
 fn unsafe_code_is_in_one_file() {
     let home = "store/src/graph/mapped.rs";
-    let is_unsafe = |text: &str| code(text).any(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "unsafe"));
+    let is_unsafe = |text: &str| {
+        code(text).any(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "unsafe"))
+    };
     let sources = sources();
     let wrong = sources.iter().filter(|(path, text)| path != home && is_unsafe(text));
     none(&wrong.map(|(path, _)| format!("{path} has unsafe code")).collect::<Vec<_>>());
@@ -247,7 +263,12 @@ fn the_code_map_is_complete() {
 fn every_event_kind_is_documented() {
     let text = read("docs/EVENTS.md");
     let kinds = lineage_store::event::Kind::ALL.iter().map(|kind| kind.as_str());
-    none(&kinds.filter(|kind| !text.contains(&format!("`{kind}`"))).map(|k| format!("docs/EVENTS.md: `{k}`")).collect::<Vec<_>>());
+    none(
+        &kinds
+            .filter(|kind| !text.contains(&format!("`{kind}`")))
+            .map(|k| format!("docs/EVENTS.md: `{k}`"))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]

@@ -18,6 +18,9 @@ pub const NOW: &str = "2026-11-20T12:00:00Z";
 /// Who does it.
 pub const ACTOR: &str = "ana";
 
+/// So many characters of what was said are shown when a test fails.
+const SHOWN: usize = 1500;
+
 /// A temporary folder; a store in it, if wanted.
 pub struct Sandbox {
     folder: tempfile::TempDir,
@@ -191,7 +194,9 @@ impl Ran {
 
 impl std::fmt::Display for Ran {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "`{}` ended with {}\n-- stdout\n{}\n-- stderr\n{}", self.what, self.code, self.stdout, self.stderr)
+        let short = |text: &str| text.chars().take(SHOWN).collect::<String>();
+        let (stdout, stderr) = (short(&self.stdout), short(&self.stderr));
+        write!(f, "`{}` ended with {}\n-- stdout\n{stdout}\n-- stderr\n{stderr}", self.what, self.code)
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 /// Every file below a folder, in a fixed order.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder).map_or_else(|_| Vec::new(), |e| e.map(|e| e.unwrap().path()).collect());
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder).map_or_else(|_| Vec::new(), |e| e.map(|e| e.unwrap().path()).collect());
     entries.sort();
     for path in entries {
         if path.is_dir() && !path.is_symlink() {

@@ -23,7 +23,7 @@ EXAMPLES
   lineage query \"models trained on dataset churn-raw\"
   lineage query \"datasets upstream of model churn@latest\" --output csv
   lineage query \"models live in prod without a passing audit since their last training\" --expect none
-  lineage query 'models trained on dataset $data' --param data=churn-raw
+  lineage query 'models trained on dataset :data' --param data=churn-raw
   lineage query \"models tagged pii\" -o answer.parquet
 
 The words may be given with or without quotes; --expect exits with 1 when it is not met.";
@@ -61,7 +61,7 @@ pub(crate) struct Query {
 
 fn parse_param(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write NAME=VALUE")?;
-    Ok((name.trim_start_matches('$').to_owned(), value.to_owned()))
+    Ok((name.trim_start_matches(':').to_owned(), value.to_owned()))
 }
 
 impl Query {
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn parameters_are_read() {
         assert_eq!(parse_param("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
-        assert_eq!(parse_param("$a="), Ok(("a".to_owned(), String::new())));
+        assert_eq!(parse_param(":a="), Ok(("a".to_owned(), String::new())));
         assert!(parse_param("a").is_err() && parse_param("=b").is_err());
     }
 }

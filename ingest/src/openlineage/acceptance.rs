@@ -44,7 +44,7 @@ fn store(events: &[Event], received: &[u8]) {
         let prepared = lineage_store::event::prepare(event.clone(), received, &[], &[7; 32]).expect("fits");
         for mut one in prepared {
             assert!(ids.insert(one.id.clone()));
-            one.leaf.record(Time(0));
+            one.leaf.record(&Time(0).micros());
             let (mut back, _) = Event::from_leaf(one.leaf.as_bytes()).expect("reads back");
             back.check().expect("valid");
             back.id.clone_from(&one.event.id);

@@ -199,7 +199,8 @@ impl<'a> Evaluator<'a> {
                 if members.is_empty() {
                     self.note("W02", "`every` over an empty set matches nothing");
                 }
-                let versions = members.versions.iter().map(|v| Nodes { versions: Bits::of([v]), events: Bits::default() });
+                let versions =
+                    members.versions.iter().map(|v| Nodes { versions: Bits::of([v]), events: Bits::default() });
                 let events = members.events.iter().map(|e| Nodes { versions: Bits::default(), events: Bits::of([e]) });
                 let singles: Vec<Nodes> = versions.chain(events).collect();
                 self.each(singles.into_iter(), rel, avoiding)
@@ -396,7 +397,10 @@ impl<'a> Evaluator<'a> {
         let changes = self.world.view.slot_changes();
         let mut hit = Vec::new();
         self.world.view.uses(version, |event, usage| {
-            if usage == Use::About && self.world.view.kind(event) == EventKind::Deployment && self.happened(event, &rel.when, Some(version)) {
+            if usage == Use::About
+                && self.world.view.kind(event) == EventKind::Deployment
+                && self.happened(event, &rel.when, Some(version))
+            {
                 hit.extend(changes.binary_search_by_key(&event, |c| c.event).ok().map(|i| changes[i].environment));
             }
         });
@@ -555,9 +559,13 @@ pub(crate) fn compare(value: &Val, comparison: Comparison, constant: &Constant) 
         (Val::Number(a), Constant::Number(b)) => a.partial_cmp(b),
         (Val::Text(a), Constant::Text(b)) => Some(a.as_str().cmp(b)),
         (Val::Bool(a), Constant::Text(b)) => (b == "true" || b == "false").then(|| a.cmp(&(b == "true"))),
-        (Val::Time(at), Constant::Time(from, to, _)) => {
-            Some(if at < from { Less } else if at < to { Equal } else { Greater })
-        }
+        (Val::Time(at), Constant::Time(from, to, _)) => Some(if at < from {
+            Less
+        } else if at < to {
+            Equal
+        } else {
+            Greater
+        }),
         (Val::List(list), constant) => {
             return list.iter().any(|item| compare(&Val::Text(item.clone()), comparison, constant));
         }

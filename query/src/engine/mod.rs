@@ -87,7 +87,8 @@ fn answer_statement(view: &View, statement: &Statement, request: &Request<'_>) -
         None => rows::of_nodes(&world, &nodes, &tails.keys, tails.limit, &tails.show)?,
     };
     if request.max_rows.is_some_and(|max| batch.num_rows() as u64 > max) {
-        let text = format!("the answer has {} rows, more than --max-rows {}", batch.num_rows(), request.max_rows.unwrap_or(0));
+        let text =
+            format!("the answer has {} rows, more than --max-rows {}", batch.num_rows(), request.max_rows.unwrap_or(0));
         return Err(Diagnostic::new("E0501", text).help("limit N").into());
     }
     let notes = notes(&world, &evaluator, &nodes, &tails, batch.num_rows(), total);
@@ -123,9 +124,10 @@ impl Tails {
         resolver: &Resolver<'_>,
         world: &World,
     ) -> Result<Self, Diagnostic> {
-        let keys = statement.order_by.iter().map(|key| {
-            Ok(SortKey { attribute: resolver.attribute(&key.attr, world)?, descending: key.descending })
-        });
+        let keys = statement
+            .order_by
+            .iter()
+            .map(|key| Ok(SortKey { attribute: resolver.attribute(&key.attr, world)?, descending: key.descending }));
         let limit = match &statement.limit {
             None => None,
             Some(Limit::Count(n)) => Some(*n),
@@ -153,10 +155,19 @@ fn limit_param(name: &ast::Name, resolver: &Resolver<'_>) -> Result<u64, Diagnos
         NameValue::Text(text) => text.clone(),
         NameValue::Param(param) => resolver.one_param(param, name.span)?,
     };
-    text.parse().map_err(|_| Diagnostic::new("E0303", format!("`{text}` is no limit")).label(name.span, "a whole number is needed"))
+    text.parse().map_err(|_| {
+        Diagnostic::new("E0303", format!("`{text}` is no limit")).label(name.span, "a whole number is needed")
+    })
 }
 
-fn notes(world: &World, evaluator: &Evaluator<'_>, nodes: &Nodes, tails: &Tails, rows: usize, total: usize) -> Vec<Note> {
+fn notes(
+    world: &World,
+    evaluator: &Evaluator<'_>,
+    nodes: &Nodes,
+    tails: &Tails,
+    rows: usize,
+    total: usize,
+) -> Vec<Note> {
     let mut notes: Vec<Note> = Vec::new();
     let mut say = |code: &str, text: String| notes.push(Note { code: code.to_owned(), text });
     for (code, text) in evaluator.notes.borrow().iter() {
@@ -170,7 +181,8 @@ fn notes(world: &World, evaluator: &Evaluator<'_>, nodes: &Nodes, tails: &Tails,
         say("W05", format!("counts are of versions: {} versions of {} names", nodes.versions.len(), names.len()));
     }
     for attribute in tails.show.iter().chain(tails.keys.iter().map(|k| &k.attribute)) {
-        let all = nodes.versions.iter().map(attribute::Node::Version).chain(nodes.events.iter().map(attribute::Node::Event));
+        let all =
+            nodes.versions.iter().map(attribute::Node::Version).chain(nodes.events.iter().map(attribute::Node::Event));
         let missing = all.filter(|n| world.value(*n, attribute).is_none()).count();
         if missing > 0 {
             say("W04", format!("{missing} of {} have no `{}`", nodes.len(), attribute.heading()));

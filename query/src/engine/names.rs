@@ -56,7 +56,16 @@ impl World {
     pub(crate) fn nodes_of_ref(&self, reference: &Ref, name: &str, version: Option<&str>) -> Result<Nodes, Diagnostic> {
         if matches!(
             reference.kind,
-            Some(Kind::Run | Kind::Event | Kind::Transform | Kind::Training | Kind::Evaluation | Kind::Audit | Kind::Deployment | Kind::Retirement)
+            Some(
+                Kind::Run
+                    | Kind::Event
+                    | Kind::Transform
+                    | Kind::Training
+                    | Kind::Evaluation
+                    | Kind::Audit
+                    | Kind::Deployment
+                    | Kind::Retirement
+            )
         ) {
             return self.events_of_ref(reference, name);
         }
@@ -100,8 +109,8 @@ impl World {
 
     fn unknown_name(&self, reference: &Ref, name: &str, of_other_kind: &[EntityId]) -> Diagnostic {
         let word = noun_word(reference.kind);
-        let mut error = Diagnostic::new("E0201", format!("no {word} is named `{name}`"))
-            .label(reference.name.span, "unknown name");
+        let mut error =
+            Diagnostic::new("E0201", format!("no {word} is named `{name}`")).label(reference.name.span, "unknown name");
         if let Some(other) = of_other_kind.first() {
             let other = kind_word(self.view.entity_kind(*other));
             return error.help(format!("{other} {}", quote(name))).note(format!("`{name}` is a {other}"));
@@ -156,7 +165,8 @@ impl World {
         let span = reference.version.as_ref().map_or(reference.span, |v| v.span);
         let name = self.view.entity_name(entity);
         let unknown = |note: Option<String>| {
-            let error = Diagnostic::new("E0204", format!("`{name}` has no version `{text}`")).label(span, "unknown version");
+            let error =
+                Diagnostic::new("E0204", format!("`{name}` has no version `{text}`")).label(span, "unknown version");
             let latest = self.latest(entity).map(|v| self.view.number(v));
             let error = match latest {
                 Some(n) => error.help(format!("{}@v{n}", quote(name))),
@@ -175,8 +185,11 @@ impl World {
         }
         let alias = self.alias(entity, text);
         let versions = self.view.versions(entity);
-        let mut labeled: Vec<VersionId> =
-            versions.iter().copied().filter(|v| self.view.label(*v) == Some(text) && self.view.has_version(*v)).collect();
+        let mut labeled: Vec<VersionId> = versions
+            .iter()
+            .copied()
+            .filter(|v| self.view.label(*v) == Some(text) && self.view.has_version(*v))
+            .collect();
         labeled.extend(alias);
         labeled.sort_unstable();
         labeled.dedup();
@@ -190,13 +203,24 @@ impl World {
             [.., newest] if alias.is_none() => Ok(newest),
             _ => Err(Diagnostic::new("E0202", format!("`{text}` is an alias and a label of `{name}`"))
                 .label(span, "which one?")
-                .help(labeled.iter().map(|v| format!("{}@v{}", quote(name), self.view.number(*v))).collect::<Vec<_>>().join(" · "))),
+                .help(
+                    labeled
+                        .iter()
+                        .map(|v| format!("{}@v{}", quote(name), self.view.number(*v)))
+                        .collect::<Vec<_>>()
+                        .join(" · "),
+                )),
         }
     }
 
     fn numbered(&self, entity: EntityId, number: u32) -> Result<VersionId, Option<String>> {
-        let version = (number as usize).checked_sub(1).and_then(|i| self.view.versions(entity).get(i).copied()).ok_or(None)?;
-        if self.view.has_version(version) { Ok(version) } else { Err(Some("it is hidden by retraction, or not yet there at this time".to_owned())) }
+        let version =
+            (number as usize).checked_sub(1).and_then(|i| self.view.versions(entity).get(i).copied()).ok_or(None)?;
+        if self.view.has_version(version) {
+            Ok(version)
+        } else {
+            Err(Some("it is hidden by retraction, or not yet there at this time".to_owned()))
+        }
     }
 
     /// Steps or events by the id of their run or their own.
@@ -214,7 +238,8 @@ impl World {
         }
         if events.is_empty() {
             let word = noun_word(reference.kind);
-            return Err(Diagnostic::new("E0201", format!("no {word} has the id `{name}`")).label(reference.name.span, "unknown id"));
+            return Err(Diagnostic::new("E0201", format!("no {word} has the id `{name}`"))
+                .label(reference.name.span, "unknown id"));
         }
         Ok(Nodes { versions: Bits::default(), events: Bits::of(events) })
     }
@@ -227,8 +252,11 @@ impl World {
         let mut digests: Vec<&String> = found.iter().map(|(d, _)| d).collect();
         digests.dedup();
         match digests.len() {
-            0 => Err(Diagnostic::new("E0201", format!("no {} has a digest that begins with `{prefix}`", noun_word(hash.kind)))
-                .label(hash.span, "unknown digest")),
+            0 => Err(Diagnostic::new(
+                "E0201",
+                format!("no {} has a digest that begins with `{prefix}`", noun_word(hash.kind)),
+            )
+            .label(hash.span, "unknown digest")),
             1 => Ok(Nodes { versions: Bits::of(found.iter().map(|(_, v)| *v)), events: Bits::default() }),
             n => {
                 let mut error = Diagnostic::new("E0203", format!("`{prefix}` matches {n} artifacts"))
@@ -236,7 +264,11 @@ impl World {
                 let digits = unique_prefix(&digests);
                 for digest in digests.iter().take(3) {
                     let version = found.iter().find(|(d, _)| d == *digest).map(|(_, v)| self.version_name(*v));
-                    error = error.help(format!("{}   ({})", &digest[..digits.min(digest.len())], version.unwrap_or_default()));
+                    error = error.help(format!(
+                        "{}   ({})",
+                        &digest[..digits.min(digest.len())],
+                        version.unwrap_or_default()
+                    ));
                 }
                 Err(error)
             }

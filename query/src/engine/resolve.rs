@@ -6,15 +6,17 @@ use lineage_store::digest::Blake3;
 use lineage_store::graph::{Symbol, View};
 use lineage_store::time::Time;
 
+use super::Request;
 use super::attribute::{Attribute, BuiltIn};
 use super::clock::{self, Stretch};
 use super::names;
-use super::plan::{Constant, Environments, OperandPlan, Plan, PredPlan, RelPlan, Span as WindowSpan, TestPlan, When, WithPlan};
+use super::plan::{
+    Constant, Environments, OperandPlan, Plan, PredPlan, RelPlan, Span as WindowSpan, TestPlan, When, WithPlan,
+};
 use super::world::World;
-use super::Request;
 use crate::syntax::ast::{
-    At, Attr, KnownAt, List, Name, NameValue, Operand, Pred, Quantifier, Rel, Relation, Set, Span, Test, TimeExpr, TimeKind,
-    TimeUnit, Unit, Value, ValueKind, Window, WindowKind, With,
+    At, Attr, KnownAt, List, Name, NameValue, Operand, Pred, Quantifier, Rel, Relation, Set, Span, Test, TimeExpr,
+    TimeKind, TimeUnit, Unit, Value, ValueKind, Window, WindowKind, With,
 };
 use crate::syntax::{Diagnostic, suggest};
 
@@ -85,7 +87,9 @@ impl<'a> Resolver<'a> {
     /// A set as a plan.
     pub(crate) fn set(&self, set: &Set, world: &World) -> Resolved<Plan> {
         Ok(match set {
-            Set::Kind(noun) if noun.kind == crate::syntax::ast::Kind::Agent => return Err(unbuilt("agents", noun.span)),
+            Set::Kind(noun) if noun.kind == crate::syntax::ast::Kind::Agent => {
+                return Err(unbuilt("agents", noun.span));
+            }
             Set::Kind(noun) => Plan::Kind(noun.kind),
             Set::Ref(reference) => {
                 let name = self.name(&reference.name)?;
@@ -104,11 +108,15 @@ impl<'a> Resolver<'a> {
             Set::Not(inner) => Plan::Not(Box::new(self.set(inner, world)?)),
             Set::Rel(rel) => Plan::Rel(Box::new(self.rel(rel, world)?)),
             Set::With(with) => Plan::With(Box::new(self.with(with, world)?)),
-            Set::Happened(happened) => Plan::Happened(self.when(happened.by.as_ref(), happened.window.as_ref(), world)?),
+            Set::Happened(happened) => {
+                Plan::Happened(self.when(happened.by.as_ref(), happened.window.as_ref(), world)?)
+            }
             Set::Pred(pred) => Plan::Pred(Box::new(self.pred(pred, world)?)),
             Set::At(at) => self.at(at, world)?,
             Set::Closure(closure) => return Err(unbuilt("`::`", closure.span)),
-            Set::List(_) => return Err(Diagnostic::new("E0110", "a list of names stands only after `any of` or `all of`")),
+            Set::List(_) => {
+                return Err(Diagnostic::new("E0110", "a list of names stands only after `any of` or `all of`"));
+            }
         })
     }
 
@@ -189,12 +197,14 @@ impl<'a> Resolver<'a> {
             }
             set => vec![set],
         };
-        let one = |set: &&Set| match set {
-            Set::Ref(reference) if reference.kind.is_none() && reference.version.is_none() => {
-                self.environment(&self.name(&reference.name)?, reference.span, world)
-            }
-            other => Err(Diagnostic::new("E0304", "an environment is a name such as `prod`").label(other.span(), "not a name")),
-        };
+        let one =
+            |set: &&Set| match set {
+                Set::Ref(reference) if reference.kind.is_none() && reference.version.is_none() => {
+                    self.environment(&self.name(&reference.name)?, reference.span, world)
+                }
+                other => Err(Diagnostic::new("E0304", "an environment is a name such as `prod`")
+                    .label(other.span(), "not a name")),
+            };
         let symbols = names.iter().map(one).collect::<Resolved<_>>()?;
         Ok(Environments { all: operand.quantifier == Quantifier::AllOf, symbols })
     }
@@ -253,7 +263,8 @@ impl<'a> Resolver<'a> {
             WindowKind::Between(a, b) => {
                 let (from, to) = (self.stretch(a, now)?.start, self.stretch(b, now)?.end);
                 if from >= to {
-                    return Err(Diagnostic::new("E0402", "the window ends before it begins").label(window.span, "turn it around"));
+                    return Err(Diagnostic::new("E0402", "the window ends before it begins")
+                        .label(window.span, "turn it around"));
                 }
                 between(from, to)
             }
@@ -268,7 +279,9 @@ impl<'a> Resolver<'a> {
     /// Only a date wholly after now is an error.
     fn past(&self, time: &TimeExpr, now: Time) -> Resolved<()> {
         if self.stretch(time, now)?.start > now {
-            return Err(Diagnostic::new("E0401", format!("this time is after now, {now}")).label(time.span, "in the future"));
+            return Err(
+                Diagnostic::new("E0401", format!("this time is after now, {now}")).label(time.span, "in the future")
+            );
         }
         Ok(())
     }
@@ -281,8 +294,9 @@ impl<'a> Resolver<'a> {
             TimeKind::Param(param) => self.time_param(param, time.span)?,
             kind => kind.clone(),
         };
-        clock::stretch(&kind, now)
-            .ok_or_else(|| Diagnostic::new("E0404", "this time is outside the years 1678 to 2261").label(time.span, "out of range"))
+        clock::stretch(&kind, now).ok_or_else(|| {
+            Diagnostic::new("E0404", "this time is outside the years 1678 to 2261").label(time.span, "out of range")
+        })
     }
 
     fn time_param(&self, param: &str, span: Span) -> Resolved<TimeKind> {
@@ -323,19 +337,25 @@ impl<'a> Resolver<'a> {
         let constant = self.constant(value, world)?;
         let Attribute::BuiltIn(built_in) = attribute else { return Ok(constant) };
         let wants = match built_in {
-            BuiltIn::Created | BuiltIn::Recorded | BuiltIn::Occurred | BuiltIn::Started | BuiltIn::ValidUntil => "a time",
+            BuiltIn::Created | BuiltIn::Recorded | BuiltIn::Occurred | BuiltIn::Started | BuiltIn::ValidUntil => {
+                "a time"
+            }
             BuiltIn::Version | BuiltIn::Size | BuiltIn::Rows | BuiltIn::Attempt | BuiltIn::Position => "a number",
             BuiltIn::Latest | BuiltIn::Live | BuiltIn::Independent => return Ok(constant),
             _ => "a text",
         };
         match (wants, &constant) {
-            ("a time", Constant::Time(..)) | ("a number", Constant::Number(_)) | ("a text", Constant::Text(_)) => Ok(constant),
+            ("a time", Constant::Time(..)) | ("a number", Constant::Number(_)) | ("a text", Constant::Text(_)) => {
+                Ok(constant)
+            }
             // A bare number may be a name, such as a label.
             ("a text", Constant::Number(n)) => Ok(Constant::Text(n.to_string())),
             ("a text", Constant::Time(.., text)) => Ok(Constant::Text(text.clone())),
             ("a number", Constant::Text(text)) if *built_in == BuiltIn::Version => {
                 let number = text.strip_prefix('v').and_then(|n| n.parse::<u32>().ok());
-                number.map(|n| Constant::Number(n.into())).ok_or_else(|| type_error("`version` is a number", value.span))
+                number
+                    .map(|n| Constant::Number(n.into()))
+                    .ok_or_else(|| type_error("`version` is a number", value.span))
             }
             _ => Err(type_error(&format!("`{}` is compared with {wants}", built_in.word()), value.span)),
         }
@@ -379,7 +399,9 @@ impl<'a> Resolver<'a> {
         {
             return Ok(Attribute::BuiltIn(*built_in));
         }
-        if attr.namespace == Some("meta") || matches!(attr.name.as_str(), "principal" | "completeness") && attr.namespace.is_none() {
+        if attr.namespace == Some("meta")
+            || matches!(attr.name.as_str(), "principal" | "completeness") && attr.namespace.is_none()
+        {
             return Err(unbuilt(&format!("the attribute `{}`", attr.name), attr.span));
         }
         let keys = world.view.attribute_keys();
@@ -419,7 +441,8 @@ impl<'a> Resolver<'a> {
         let mut values = self.param(param, span)?;
         match values.len() {
             1 => Ok(values.remove(0)),
-            n => Err(Diagnostic::new("E0303", format!("`:{param}` is bound to {n} values; one is needed here")).label(span, "one value")),
+            n => Err(Diagnostic::new("E0303", format!("`:{param}` is bound to {n} values; one is needed here"))
+                .label(span, "one value")),
         }
     }
 

@@ -52,10 +52,13 @@ fn base_column(world: &World, list: &[Node], built_in: BuiltIn, columns: &mut Co
     match built_in {
         BuiltIn::Version => {
             let heading = Heading::new("version").about("number of the version within its name, as in NAME@vN");
-            columns.text(&heading, list.iter().map(|n| match n {
-                Node::Version(v) => Some(format!("v{}", world.view.number(*v))),
-                Node::Event(_) => None,
-            }));
+            columns.text(
+                &heading,
+                list.iter().map(|n| match n {
+                    Node::Version(v) => Some(format!("v{}", world.view.number(*v))),
+                    Node::Event(_) => None,
+                }),
+            );
         }
         BuiltIn::Hash => {
             let heading = Heading::new("digest").about(built_in.about());
@@ -184,7 +187,11 @@ pub(crate) struct AggregatePlan {
 }
 
 /// One row, or one for each group.
-pub(crate) fn of_aggregate(world: &World, nodes: &Nodes, plan: &AggregatePlan) -> Result<(RecordBatch, usize), OutputError> {
+pub(crate) fn of_aggregate(
+    world: &World,
+    nodes: &Nodes,
+    plan: &AggregatePlan,
+) -> Result<(RecordBatch, usize), OutputError> {
     let mut columns = Columns::new();
     if plan.per.is_empty() && plan.attribute.is_none() {
         columns.unsigned(&Heading::new("count").about("number of members"), [Some(nodes.len() as u64)]);
@@ -198,7 +205,12 @@ pub(crate) fn of_aggregate(world: &World, nodes: &Nodes, plan: &AggregatePlan) -
     if let Some(attribute) = &plan.attribute {
         let name = format!("{} {}", function_word(plan.function), attribute.heading());
         let values = groups.values().map(|members| computed(world, members, attribute, plan.function)).collect();
-        value_column(&Heading::new(name).about("computed over the members that have it"), attribute, values, &mut columns);
+        value_column(
+            &Heading::new(name).about("computed over the members that have it"),
+            attribute,
+            values,
+            &mut columns,
+        );
     } else {
         let heading = Heading::new("count").about("number of members");
         columns.unsigned(&heading, groups.values().map(|members| Some(members.len() as u64)));
@@ -234,7 +246,8 @@ fn grouped(world: &World, nodes: &Nodes, per: &[Attribute]) -> BTreeMap<Vec<Opti
 
 fn computed(world: &World, members: &[Node], attribute: &Attribute, function: Function) -> Option<Val> {
     let values: Vec<Val> = members.iter().filter_map(|n| world.value(*n, attribute)).collect();
-    let numbers: Vec<f64> = values.iter().filter_map(|v| if let Val::Number(n) = v { Some(*n) } else { None }).collect();
+    let numbers: Vec<f64> =
+        values.iter().filter_map(|v| if let Val::Number(n) = v { Some(*n) } else { None }).collect();
     match function {
         Function::Count => Some(Val::Number(values.len() as f64)),
         Function::Min => values.into_iter().min_by(order_values),

@@ -132,7 +132,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Adds the far ends of copies and links, at the step of the near ones; at most one between two events.
-    fn cross(&mut self, frontier: &mut Vec<VersionId>, twins: fn(&super::world::Copies, VersionId) -> Option<&Vec<VersionId>>) {
+    fn cross(
+        &mut self,
+        frontier: &mut Vec<VersionId>,
+        twins: fn(&super::world::Copies, VersionId) -> Option<&Vec<VersionId>>,
+    ) {
         let copies = self.world.copies();
         if copies.is_empty() {
             return;

@@ -209,7 +209,8 @@ impl World {
         }
         let events = self.events_of(leader);
         let latest = |terminal: bool| {
-            let mut of = events.iter().copied().filter(|e| !terminal || self.view.state(*e).is_terminal()).collect::<Vec<_>>();
+            let mut of =
+                events.iter().copied().filter(|e| !terminal || self.view.state(*e).is_terminal()).collect::<Vec<_>>();
             of.sort_by_key(|e| (self.view.time(*e), *e));
             of.pop()
         };
@@ -263,7 +264,8 @@ impl World {
         /// Fewer bytes are too often equal by chance.
         const BYTES_MIN: u64 = 64;
         let view = &self.view;
-        if !view.is_external(version) || !view.has_version(version) || view.size(version).is_some_and(|s| s < BYTES_MIN) {
+        if !view.is_external(version) || !view.has_version(version) || view.size(version).is_some_and(|s| s < BYTES_MIN)
+        {
             return None;
         }
         let empty = lineage_store::digest::Blake3::of(&[]).0;

@@ -464,7 +464,7 @@ mod tests {
         assert_eq!(Json::canonical(once.as_str()).expect("valid"), once);
         let members = once.members();
         assert_eq!(members.len(), 2);
-        assert_eq!(members[1], ("z".to_owned(), r#"{"y":[1.5,"\t"]}"#));
+        assert_eq!(members[1], ("z".into(), r#"{"y":[1.5,"\t"]}"#));
     }
 
     #[test]

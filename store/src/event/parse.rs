@@ -354,8 +354,8 @@ fn convert(raw: RawEvent<'_>, caller: &str) -> Result<Event, Refusal> {
     let kind = word("kind", raw.kind, Kind::ALL, Kind::from_word, Kind::as_str)?
         .ok_or_else(|| Refusal::at("kind", "is missing"))?;
     let time = raw.time.map(|t| t.parse::<Time>()).transpose().map_err(|what| Refusal::at("time", what))?;
-    if raw.attempt == Some(0) {
-        return Err(Refusal::at("attempt", "is counted from 1"));
+    if raw.attempt.is_some_and(|n| n == 0 || n > u32::from(u16::MAX)) {
+        return Err(Refusal::at("attempt", format!("is counted from 1, up to {}", u16::MAX)));
     }
     let args = object("args", raw.args)?;
     let metrics = object("metrics", raw.metrics)?;

@@ -1,4 +1,4 @@
-//! Which attempt of which run an event joins; fixed at its position (model.md §2).
+//! Which attempt of which run an event joins; fixed at its position (EVENTS.md §2).
 
 use super::fold::{EXTERNAL, Fold, Place};
 use super::key;

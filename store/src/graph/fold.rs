@@ -1,4 +1,4 @@
-//! The fold: what one event adds to the index. Its rules are model.md §2 to §5 and part of format v1.
+//! The fold: what one event adds to the index. Its rules are EVENTS.md §2 to §5 and part of format v1.
 
 use super::key;
 use super::memory::{AttemptState, Memory};

@@ -1,4 +1,4 @@
-//! Which version a reference means, and when a new one is minted (model.md §3 and §4).
+//! Which version a reference means, and when a new one is minted (EVENTS.md §3 and §4).
 
 use super::fold::{EXTERNAL, FOREIGN_DIGEST, Fold, LABELED, Place, TOOK_DIGEST, TOOK_LABEL, label_of, strong};
 use super::key;

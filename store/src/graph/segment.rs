@@ -141,11 +141,11 @@ impl Segment {
     pub(crate) fn in_memory(tables: &Tables, bases: &Bases) -> Result<Self> {
         let mut words: Vec<u64> = Vec::new();
         let mut bytes: Vec<u8> = Vec::new();
-        // Memory takes every byte.
-        let _ = emit(tables, bases, &mut |piece| {
+        emit(tables, bases, &mut |piece| {
             bytes.extend_from_slice(piece);
             Ok(())
-        });
+        })
+        .map_err(StoreError::io("build", "(memory)"))?;
         words.resize(bytes.len().div_ceil(8), 0);
         let target: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
         target[..bytes.len()].copy_from_slice(&bytes);
@@ -192,11 +192,6 @@ impl Segment {
     pub(crate) fn column<T: AnyBitPattern>(&self, id: usize) -> Column<'_, T> {
         let (start, bytes) = self.columns[id];
         Column { mapped: &self.mapped, start, len: bytes / size_of::<T>(), kind: PhantomData }
-    }
-
-    /// The first position.
-    pub(crate) fn start(&self) -> u32 {
-        self.bases.event
     }
 
     /// One past the last position.
@@ -251,11 +246,6 @@ impl Segment {
             s.mapped.range(start, start + length).to_vec()
         };
         (0..Tables::N_COLUMNS).find(|id| bytes(self, *id) != bytes(other, *id)).map(|id| Tables::NAMES[id])
-    }
-
-    /// Bytes of each column by name.
-    pub(crate) fn sizes(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Tables::NAMES.iter().zip(&self.columns).map(|(name, (_, bytes))| (*name, *bytes as u64))
     }
 
     /// The file.

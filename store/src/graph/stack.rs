@@ -28,10 +28,6 @@ macro_rules! cell {
 }
 
 impl Stack {
-    pub(crate) fn new(segments: Vec<Arc<Segment>>) -> Self {
-        Self { segments }
-    }
-
     pub(crate) fn segments(&self) -> &[Arc<Segment>] {
         &self.segments
     }

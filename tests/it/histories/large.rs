@@ -33,7 +33,7 @@ fn append(store: &Store, one: &Sent) -> Vec<Appended> {
     store.append(parse(one).expect("valid"), one.now).expect("appended")
 }
 
-/// model.md §1: inputs and outputs "are spread by us over `running` events of the same attempt (never an output with
+/// EVENTS.md §1: inputs and outputs "are spread by us over `running` events of the same attempt (never an output with
 /// `from` away from its inputs)".
 #[test]
 fn a_large_event_is_spread_over_its_attempt() {
@@ -68,7 +68,7 @@ fn a_large_event_is_spread_over_its_attempt() {
     assert_eq!(store.view().expect("a view").n_hidden() as u32, n, "a retract of the event reaches all of it");
 }
 
-/// model.md §1: "Same id + other bytes → refused, nothing written", also where one part of the event would be new.
+/// EVENTS.md §1: "Same id + other bytes → refused, nothing written", also where one part of the event would be new.
 #[test]
 fn a_large_event_is_recorded_whole_or_not_at_all() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -95,7 +95,7 @@ fn a_large_event_keeps_its_state() {
     assert!((view.count() - n..view.count()).all(|e| view.attempt(e) == 2), "all of the second attempt");
 }
 
-/// model.md §1: "a facet or value over 16 KiB... lives in deletable payload storage, the event keeping salted digest and
+/// EVENTS.md §1: "a facet or value over 16 KiB... lives in deletable payload storage, the event keeping salted digest and
 /// size. Still too large: the largest facets are outlined until it fits".
 #[test]
 fn large_values_leave_digest_and_size() {

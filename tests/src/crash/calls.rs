@@ -10,7 +10,16 @@ use crate::{strace, walk};
 
 /// The calls that change a disk, and the lock.
 pub const CALLS: [&str; 11] = [
-    "pwrite64", "write", "fdatasync", "fsync", "rename", "unlink", "ftruncate", "mkdir", "flock", "sync_file_range",
+    "pwrite64",
+    "write",
+    "fdatasync",
+    "fsync",
+    "rename",
+    "unlink",
+    "ftruncate",
+    "mkdir",
+    "flock",
+    "sync_file_range",
     "link",
 ];
 /// No single writer makes more calls of one name than this.

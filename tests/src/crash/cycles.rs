@@ -29,7 +29,8 @@ fn one_store(crash: &Path, cycles: u64, random: &mut Random) -> Figures {
     let root = folder.path().join("store");
     let mut checked = Checked::create(&root, random.next());
     for cycle in 0..cycles {
-        let job = Job { root: root.clone(), source: format!("c{cycle}"), threads: 8, count: 0, busy: random.below(3) > 0 };
+        let job =
+            Job { root: root.clone(), source: format!("c{cycle}"), threads: 8, count: 0, busy: random.below(3) > 0 };
         let running = Running::start(job.command(crash));
         // One in eight dies while it opens the store.
         let life = if random.one_in(8) { random.below(LIFE_MAX / 10) } else { random.below(LIFE_MAX) };

@@ -76,7 +76,11 @@ impl Whole {
     pub fn files(&self, part: &str) -> Vec<PathBuf> {
         let root = self.folder.path().join("whole");
         let files = walk::files(&root.join(part));
-        files.into_iter().map(|f| f.strip_prefix(&root).unwrap().to_owned()).filter(|f| root.join(f).metadata().unwrap().len() > 0).collect()
+        files
+            .into_iter()
+            .map(|f| f.strip_prefix(&root).unwrap().to_owned())
+            .filter(|f| root.join(f).metadata().unwrap().len() > 0)
+            .collect()
     }
 
     /// A copy with one damage to a part, chosen by chance; what was done.
@@ -129,7 +133,10 @@ impl Whole {
 
     /// Answers, records, exactly-once and rebuild of a damaged copy; whether the damage was noticed.
     fn check(&self, root: &Path) -> Result<bool, String> {
-        let said = |what: &str| { let what = what.to_owned(); move |e: StoreError| format!("{what}: {e}") };
+        let said = |what: &str| {
+            let what = what.to_owned();
+            move |e: StoreError| format!("{what}: {e}")
+        };
         let store = open(root).map_err(said("open"))?;
         let (answers, mut noticed) = answers(&store).map_err(|e| format!("query: {e}"))?;
         self.compare(&answers)?;
