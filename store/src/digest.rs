@@ -46,7 +46,7 @@ impl fmt::Debug for Blake3 {
     }
 }
 
-/// The algorithms a reference may name; `weak:` is MLflow's short digest, which acts as a label.
+/// The algorithms a reference may name; `weak:` is `MLflow`'s short digest, which acts as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
     /// blake3, ours.

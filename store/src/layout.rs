@@ -111,6 +111,6 @@ fn bytes_under(path: &Path) -> u64 {
 
 /// The number in the line `format = N`.
 fn format_of(text: &str) -> Option<u64> {
-    let values = text.lines().filter_map(|line| line.trim().strip_prefix("format")?.trim().strip_prefix('='));
-    values.filter_map(|value| value.split('#').next()?.trim().parse().ok()).next()
+    let mut values = text.lines().filter_map(|line| line.trim().strip_prefix("format")?.trim().strip_prefix('='));
+    values.find_map(|value| value.split('#').next()?.trim().parse().ok())
 }

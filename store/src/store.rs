@@ -410,11 +410,11 @@ impl Store {
     /// What was set aside has no use once every event is there again.
     fn remove_damaged_event_stores(&self) -> Result<()> {
         let root = self.layout.root();
-        for entry in std::fs::read_dir(root).map_err(StoreError::io("list", root))? {
+        for entry in fs::read_dir(root).map_err(StoreError::io("list", root))? {
             let path = entry.map_err(StoreError::io("list", root))?.path();
             let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             if name.starts_with("sled.damaged-") {
-                std::fs::remove_dir_all(&path).map_err(StoreError::io("remove", &path))?;
+                fs::remove_dir_all(&path).map_err(StoreError::io("remove", &path))?;
             }
         }
         Ok(())

@@ -54,12 +54,11 @@ impl FromStr for Time {
         if text.len() > 64 || !text.contains(['T', 't', ' ']) {
             return Err(refuse());
         }
-        let timestamp = match text.parse::<Timestamp>() {
-            Ok(timestamp) => timestamp,
-            Err(_) => {
-                let local: civil::DateTime = text.parse().map_err(|_| refuse())?;
-                local.to_zoned(TimeZone::UTC).map_err(|_| refuse())?.timestamp()
-            }
+        let timestamp = if let Ok(timestamp) = text.parse::<Timestamp>() {
+            timestamp
+        } else {
+            let local: civil::DateTime = text.parse().map_err(|_| refuse())?;
+            local.to_zoned(TimeZone::UTC).map_err(|_| refuse())?.timestamp()
         };
         Self::from_timestamp(timestamp)
             .ok_or_else(|| format!("`{text}` is outside the years 1678 to 2261 that can be kept"))

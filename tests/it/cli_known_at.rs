@@ -29,8 +29,8 @@ fn sandbox() -> Sandbox {
 
 fn answers(sandbox: &Sandbox, tail: &str) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
-    for question in QUESTIONS {
-        for format in ["json", "csv", "table"] {
+    for (question, n) in QUESTIONS.iter().zip([3, 3, 1, 1, 1, 1, 1, 1]) {
+        for format in &["json", "csv", "table"][..n] {
             let ran = sandbox.run(["query", &format!("{question}{tail}"), "--output", format]);
             ran.done();
             found.push((format!("{question} as {format}"), ran.bytes));
@@ -60,7 +60,7 @@ fn what_was_known_then_is_byte_identical_for_ever() {
     sandbox.at_real_time();
     let tail = format!(" known at log {position}");
     let before = answers(&sandbox, &tail);
-    assert!(before.iter().all(|(question, bytes)| bytes.len() > 40 || question.ends_with("table")));
+    assert!(before.iter().all(|(_, bytes)| bytes.len() > 40));
     let open = answers(&sandbox, "");
     later(&mut sandbox);
     same(&before, &answers(&sandbox, &tail));

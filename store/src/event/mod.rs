@@ -128,7 +128,7 @@ words! {
         Fail = "fail",
         /// The run was ended from outside.
         Abort = "abort",
-        /// Anything else (OpenLineage's OTHER).
+        /// Anything else (`OTHER` of `OpenLineage`).
         Other = "other",
     }
 }

@@ -33,7 +33,7 @@ pub struct Outlined {
 #[derive(Debug)]
 pub struct Prepared {
     /// The event, after outlining.
-    pub event: Event,
+    pub event: Box<Event>,
     /// Its own id or the digest of the bytes as received.
     pub id: String,
     /// The digest of the bytes as received, for an event with its own id.
@@ -65,7 +65,7 @@ pub fn prepare(event: Event, received: &[u8], seal: &[String], salt: &[u8; 32]) 
         leaf = Leaf::new(&event, &id);
     }
     if leaf.as_bytes().len() <= LEAF_BYTES_MAX {
-        return Ok(vec![Prepared { event, id, received, leaf, payloads, following: 0 }]);
+        return Ok(vec![Prepared { event: Box::new(event), id, received, leaf, payloads, following: 0 }]);
     }
     spread(event, &id, received, payloads)
 }
@@ -203,12 +203,12 @@ fn spread(event: Event, id: &str, received: Option<Blake3>, payloads: Vec<Payloa
         part.id = Some(part_id.clone());
         let received = Some(received.unwrap_or_else(|| Blake3::of(part_id.as_bytes())));
         let leaf = Leaf::new(&part, &part_id);
-        prepared.push(Prepared { leaf, event: part, id: part_id, received, payloads: Vec::new(), following: 0 });
+        prepared.push(Prepared { leaf, event: Box::new(part), id: part_id, received, payloads: Vec::new(), following: 0 });
     }
     let leaf = Leaf::new(&rest, id);
     // Without an id of its own the event keeps none; only its parts need one.
     rest.id = event.id;
-    prepared.insert(at, Prepared { leaf, event: rest, id: id.to_owned(), received, payloads, following: 0 });
+    prepared.insert(at, Prepared { leaf, event: Box::new(rest), id: id.to_owned(), received, payloads, following: 0 });
     prepared[0].following = n_parts;
     Ok(prepared)
 }

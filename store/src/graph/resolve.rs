@@ -415,7 +415,9 @@ impl Fold {
         self.m.t.digest_version.push(version);
         if !self.m.complete && self.m.digests.get(&digest).is_none() {
             let sealed = self.stack.versions_with(&digest);
-            sealed.into_iter().for_each(|v| self.m.digests.push(digest, v));
+            for holder in sealed {
+                self.m.digests.push(digest, holder);
+            }
         }
         self.m.digests.push(digest, version);
     }

@@ -306,7 +306,7 @@ impl Tables {
         self.x_pair.sort_unstable();
         let mut taken = zip_taken(&self.u_version, &self.u_event, &self.u_field, &self.u_value);
         taken.sort_unstable();
-        self.set_taken(taken);
+        self.set_taken(&taken);
         sort_pairs(&mut self.label_key, &mut self.label_version);
         sort_pairs(&mut self.digest_key, &mut self.digest_version);
         sort_pairs(&mut self.sym_key, &mut self.sym_id);
@@ -318,7 +318,7 @@ impl Tables {
         (self.q_key, self.q_id, self.q_event) = unzip(queries);
     }
 
-    fn set_taken(&mut self, rows: Vec<Taken>) {
+    fn set_taken(&mut self, rows: &[Taken]) {
         self.u_version = rows.iter().map(|r| r.0).collect();
         self.u_event = rows.iter().map(|r| r.1).collect();
         self.u_field = rows.iter().map(|r| r.2).collect();
@@ -512,7 +512,7 @@ pub(crate) fn join(a: &Segment, b: &Segment) -> Tables {
         };
     }
     let taken = |s: &Segment| zip_taken(s.u_version().all(), s.u_event().all(), s.u_field().all(), s.u_value().all());
-    t.set_taken(merge_sorted(&taken(a), &taken(b)));
+    t.set_taken(&merge_sorted(&taken(a), &taken(b)));
     let ids = merge_sorted(&rows!(a, id_key, id_check, id_position), &rows!(b, id_key, id_check, id_position));
     (t.id_key, t.id_check, t.id_position) = unzip(ids);
     let runs = merge_sorted(&rows!(a, run_key, run_check, run_last), &rows!(b, run_key, run_check, run_last));

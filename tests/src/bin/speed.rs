@@ -1,2 +1,62 @@
-//! The bench.
-fn main() {}
+//! The bench: `cargo run --release -p lineage-tests --bin speed -- [--events N | --file FILE] [--dir DIR]`.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a harness")]
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use lineage_tests::crash::writer::now;
+use lineage_tests::speed::{append, closure, generate, load};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const USAGE: &str = "usage: speed [--events N | --file FILE] [--dir DIR]
+  --events  how many events to generate [1000000]
+  --file    events in the native format, instead of generated ones
+  --dir     where to work, on the disk that is measured [the folder for temporary files]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [what, file, root] = arguments.as_slice()
+        && what == "load"
+    {
+        load::child(Path::new(file), Path::new(root));
+        return ExitCode::SUCCESS;
+    }
+    let (mut events, mut file, mut dir) = (1_000_000, None, std::env::temp_dir());
+    for pair in arguments.chunks(2) {
+        match pair {
+            [key, value] if key == "--events" => events = value.parse().unwrap(),
+            [key, value] if key == "--file" => file = Some(PathBuf::from(value)),
+            [key, value] if key == "--dir" => dir = value.into(),
+            _ => {
+                eprintln!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let folder = tempfile::Builder::new().prefix("lineage-speed-").tempdir_in(dir).unwrap();
+    let file = file.unwrap_or_else(|| {
+        let path = folder.path().join("events.ndjson");
+        generate::write(events, &mut BufWriter::new(File::create(&path).unwrap())).unwrap();
+        path
+    });
+    measure(folder.path(), &file);
+    ExitCode::SUCCESS
+}
+
+fn measure(folder: &Path, file: &Path) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("{}, {cores} cores, {}\n", &now().to_string()[..10], std::env::consts::ARCH);
+    let root = folder.join("store");
+    let (mut rows, n) = load::measure(file, &root);
+    rows.extend(load::sizes(&root, n));
+    rows.extend(closure::measure(&root));
+    rows.extend(append::measure(folder));
+    println!("| what | measured | beside it |\n| --- | --- | --- |");
+    for [what, measured, beside] in rows {
+        println!("| {what} | {measured} | {beside} |");
+    }
+}

@@ -27,7 +27,7 @@ pub fn run(crash: &Path, cycles: u64, seed: u64, progress: &mut dyn FnMut(u64, &
 fn one_store(crash: &Path, cycles: u64, random: &mut Random) -> Figures {
     let folder = tempfile::Builder::new().prefix("lineage-crash-").tempdir().unwrap();
     let root = folder.path().join("store");
-    let mut checked = Checked::create(&root, random.next());
+    let mut checked = Checked::create(&root, random.number());
     for cycle in 0..cycles {
         let job =
             Job { root: root.clone(), source: format!("c{cycle}"), threads: 8, count: 0, busy: random.below(3) > 0 };

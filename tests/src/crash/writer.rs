@@ -1,5 +1,6 @@
 //! The writer process: threads append, and every acknowledgement is a line on standard output.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use super::{Job, event};
 use crate::random::Random;
 
 /// How long an append waits for other processes.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
+const LOCK_TIMEOUT: Duration = Duration::from_mins(2);
 /// Events of a busy writer between two openings, for each thread.
 const ROUND: u64 = 40;
 
@@ -127,9 +128,11 @@ fn acknowledge(source: &str, first: u64, appended: &[Appended], after_an_error: 
     for (n, appended) in (first..).zip(appended) {
         match appended {
             Appended::Recorded(position) | Appended::Duplicate(position) if !after_an_error => {
-                lines.push_str(&format!("ack {position} {source}-{n}\n"));
+                writeln!(lines, "ack {position} {source}-{n}").ok();
             }
-            other => lines.push_str(&format!("bad {source}-{n} {other:?} after an error: {after_an_error}\n")),
+            other => {
+                writeln!(lines, "bad {source}-{n} {other:?} after an error: {after_an_error}").ok();
+            }
         }
     }
     say(&lines);

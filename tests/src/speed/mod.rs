@@ -1,1 +1,31 @@
-//! The bench.
+//! The bench: a generated history is loaded, asked and appended to, beside what the machine can do at best.
+
+pub mod append;
+pub mod closure;
+pub mod generate;
+pub mod load;
+
+use std::time::Duration;
+
+/// The name that many runs use.
+pub const HUB: &str = "credit/customers";
+
+/// The median of several measurements.
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// Milliseconds with two digits.
+pub fn ms(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1e3)
+}
+
+/// A rate, in thousands where it is high.
+pub fn rate(n: u64, time: Duration) -> String {
+    let rate = n as f64 / time.as_secs_f64();
+    if rate >= 1e4 { format!("{:.0} k/s", rate / 1e3) } else { format!("{rate:.0} /s") }
+}
+
+/// One row of the table: what, how much, and the floor or remark beside it.
+pub type Row = [String; 3];

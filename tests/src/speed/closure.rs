@@ -1,0 +1,130 @@
+//! Questions: by starting the binary, and in a warm process beside a plain search over the same edges.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lineage_query::{Request, answer};
+use lineage_store::Store;
+use lineage_store::graph::{Use, View};
+
+use super::{HUB, Row, median, ms};
+use crate::crash::writer::now;
+use crate::sandbox::binary;
+
+const REPEATS: usize = 9;
+
+fn questions() -> [String; 4] {
+    [
+        format!("models downstream of dataset '{HUB}'"),
+        format!("count datasets downstream of dataset '{HUB}'"),
+        "models live in prod without a passing audit since their last training".to_owned(),
+        "models where accuracy > 0.99".to_owned(),
+    ]
+}
+
+/// The rows.
+pub fn measure(root: &Path) -> Vec<Row> {
+    let mut rows = cold(root);
+    let store = Store::open(root).unwrap();
+    let begun = Instant::now();
+    let view = store.view().unwrap();
+    rows.push(["warm: open a view".into(), ms(begun.elapsed()), String::new()]);
+    let floor = Csr::of(&view).measure(&view);
+    for question in questions() {
+        let mut n = 0;
+        let time = repeat(|| n = ask(&view, &question));
+        let floor = if question.contains(HUB) { floor.clone() } else { String::new() };
+        rows.push([format!("warm: `{question}`, {n} rows"), ms(time), floor]);
+    }
+    rows
+}
+
+fn repeat(mut work: impl FnMut()) -> Duration {
+    let times = (0..REPEATS).map(|_| {
+        let begun = Instant::now();
+        work();
+        begun.elapsed()
+    });
+    median(times.collect())
+}
+
+/// A new process for each question; the files are in the page cache.
+fn cold(root: &Path) -> Vec<Row> {
+    let run = |args: &[&str]| {
+        let mut command = Command::new(binary());
+        command.arg("--store").arg(root).args(args).stdout(Stdio::null());
+        assert!(command.status().unwrap().success(), "{args:?}");
+    };
+    let start = format!("`lineage --version`: {}", ms(repeat(|| run(&["--version"]))));
+    let rows = questions().map(|question| {
+        let time = repeat(|| run(&["query", &question, "--output", "csv"]));
+        [format!("cold: `{question}`"), ms(time), start.clone()]
+    });
+    rows.into()
+}
+
+fn ask(view: &View, text: &str) -> usize {
+    let request = Request {
+        text,
+        params: &[],
+        now: now(),
+        now_is_set: false,
+        environments: &[],
+        max_rows: None,
+        digest_of_file: &|_| Err("no file".to_owned()),
+    };
+    answer(view, &request).unwrap().batch.num_rows()
+}
+
+/// The edges from used to made versions in the plainest form: offsets and targets.
+struct Csr {
+    offsets: Vec<u32>,
+    targets: Vec<u32>,
+}
+
+impl Csr {
+    fn of(view: &View) -> Self {
+        let mut edges = Vec::new();
+        for event in 0..view.count() {
+            let made = view.made(event);
+            for mention in view.mentions(event).iter().filter(|m| matches!(m.usage, Use::Input(_))) {
+                edges.extend(made.iter().map(|made| (mention.version, made.version)));
+            }
+        }
+        edges.sort_unstable();
+        let mut offsets = vec![0; view.n_versions() as usize + 1];
+        for (from, _) in &edges {
+            offsets[*from as usize + 1] += 1;
+        }
+        for i in 1..offsets.len() {
+            offsets[i] += offsets[i - 1];
+        }
+        Self { offsets, targets: edges.into_iter().map(|(_, to)| to).collect() }
+    }
+
+    /// Everything downstream of the hub.
+    fn measure(&self, view: &View) -> String {
+        let hub: Vec<u32> = view.entities_named(HUB).into_iter().flat_map(|entity| view.versions(entity)).collect();
+        let mut n = 0;
+        let time = repeat(|| n = self.closure(&hub));
+        format!("search over {} edges: {}, {n} versions", self.targets.len(), ms(time))
+    }
+
+    fn closure(&self, start: &[u32]) -> usize {
+        let mut seen = vec![false; self.offsets.len()];
+        let mut queue = start.to_vec();
+        let (mut at, mut n) = (0, 0);
+        while at < queue.len() {
+            let from = queue[at] as usize;
+            at += 1;
+            for to in &self.targets[self.offsets[from] as usize..self.offsets[from + 1] as usize] {
+                if !std::mem::replace(&mut seen[*to as usize], true) {
+                    n += 1;
+                    queue.push(*to);
+                }
+            }
+        }
+        n
+    }
+}
