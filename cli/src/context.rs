@@ -62,13 +62,16 @@ impl Context {
         self.global.now.is_some()
     }
 
+    /// The store that the command line or the environment names, whether it is there or not.
+    pub(crate) fn named_store(&self) -> Option<PathBuf> {
+        let environment = || std::env::var_os("LINEAGE_STORE").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        self.global.store.clone().or_else(environment).map(|folder| named(&folder))
+    }
+
     /// The folder of the store.
     pub(crate) fn root(&self) -> anyhow::Result<PathBuf> {
-        if let Some(folder) = &self.global.store {
-            return Ok(named(folder));
-        }
-        if let Some(folder) = std::env::var_os("LINEAGE_STORE").filter(|folder| !folder.is_empty()) {
-            return Ok(named(Path::new(&folder)));
+        if let Some(folder) = self.named_store() {
+            return Ok(folder);
         }
         let here = std::env::current_dir().context("cannot tell the current folder")?;
         nearest(&here).ok_or_else(|| {

@@ -9,7 +9,7 @@ use crate::artifact::{Artifacts, Payloads};
 use crate::digest::Blake3;
 use crate::error::{Result, StoreError};
 use crate::event::{Event, Prepared, Refusal};
-use crate::event_store::EventStore;
+use crate::event_store::{EventStore, Feeder};
 use crate::graph::{Fold, Stack, View, folder};
 use crate::journal::{Head, Journal, JournalWriter, RecordBuf};
 use crate::layout::Layout;
@@ -19,6 +19,9 @@ use crate::time::Time;
 const SEAL_EVENTS_AT_CLOSE: u32 = 1024;
 /// A tail of this many events is sealed while a process goes on appending.
 const SEAL_EVENTS: u32 = 64 * 1024;
+
+/// A plain segment of this many bytes is sealed when a bulk load ends.
+const SEAL_BYTES_AT_CLOSE: u64 = 1024 * 1024;
 
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +58,10 @@ struct Queue {
 #[derive(Default)]
 struct Writer {
     fold: Option<Fold>,
-    events: Option<EventStore>,
-    /// Whether lines go to sled as they are committed (a bulk load) or are caught up at the end.
-    feed: bool,
+    /// Takes sealed segments into sled; only in a bulk load, and if no other process holds sled.
+    feeder: Option<Feeder>,
+    /// Whether this is a bulk load, which leaves sealing to the background.
+    bulk: bool,
 }
 
 /// An open store.
@@ -129,12 +133,12 @@ impl Store {
         self.journal.head()
     }
 
-    /// From now on committed lines go to sled at once, so that a long load need not read them again.
+    /// From now on segments are sealed, and taken into sled, in the background until the store is closed.
     pub fn feed_event_store(&self) -> Result<()> {
         let mut writer = lock(&self.writer);
-        writer.feed = true;
-        if writer.events.is_none() {
-            writer.events = EventStore::open(&self.layout.part("sled"))?;
+        writer.bulk = true;
+        if writer.feeder.is_none() {
+            writer.feeder = Feeder::start(&self.layout.part("sled"), &self.journal)?;
         }
         Ok(())
     }
@@ -218,14 +222,12 @@ impl Store {
             folder::clear(&self.layout.part("graph"))?;
             return Err(error);
         }
-        let (first, lines) = journal.pending();
-        let fed = writer.feed.then(|| (first, lines.to_vec()));
+        if writer.bulk {
+            journal.leave_sealing();
+        }
         journal.commit()?;
-        if let (Some((first, lines)), Some(events)) = (fed, &mut writer.events)
-            && (events.head() != first || events.append_lines(first, &lines).is_err())
-        {
-            // Someone else appended in between, or sled failed: it is caught up at the end instead.
-            writer.feed = false;
+        if let Some(feeder) = &writer.feeder {
+            feeder.wake();
         }
         if fold.tail_len() >= SEAL_EVENTS {
             // The events are durable whatever becomes of the index; the next append tries again.
@@ -361,7 +363,16 @@ impl Store {
         {
             self.seal(&mut fold, journal.count())?;
         }
-        let events = match writer.events.take() {
+        if writer.bulk {
+            self.journal.join();
+            if let Ok(mut journal) = self.journal.lock(Duration::from_millis(100))
+                && journal.head().length >= SEAL_BYTES_AT_CLOSE
+            {
+                // It has time: plain lines remain readable, and sled compresses what it cannot copy.
+                drop(journal.seal());
+            }
+        }
+        let events = match writer.feeder.take().and_then(Feeder::finish) {
             Some(events) => Some(events),
             None => EventStore::open(&self.layout.part("sled"))?,
         };
@@ -383,7 +394,7 @@ impl Store {
     pub fn rebuild(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<u64> {
         let mut writer = lock(&self.writer);
         writer.fold = None;
-        writer.events = None;
+        writer.feeder = None;
         let journal = self.journal.lock(self.lock_timeout)?;
         let count = journal.count();
         // An index is not given up for a journal that cannot be read to its end.

@@ -232,7 +232,9 @@ fn every_command_has_help_with_an_example() {
         let help = sandbox.run([command, "--help"]);
         assert!(help.done().contains("EXAMPLES") && help.stdout.contains("lineage "), "{help}");
         assert!(!help.stdout.contains('\x1b'), "colour without a terminal: {help}");
-        questions(&help.stdout).iter().for_each(|question| drop(sandbox.run(["fmt", question]).done().to_owned()));
+        for question in questions(&help.stdout) {
+            sandbox.run(["fmt", &question]).done();
+        }
     }
     for shell in ["bash", "zsh", "fish"] {
         assert!(sandbox.run(["completions", shell]).done().contains("lineage"));

@@ -25,7 +25,7 @@ fn blocks(document: &str) -> Vec<Block> {
     for (number, line) in (1..).zip(text.lines()) {
         match (line.trim().strip_prefix("```"), open.take()) {
             (Some(language), None) => {
-                open = Some(Block { language: language.trim().to_owned(), line: number, text: String::new() })
+                open = Some(Block { language: language.trim().to_owned(), line: number, text: String::new() });
             }
             (Some(_), Some(block)) => found.push(block),
             (None, Some(mut block)) => {

@@ -5,8 +5,8 @@
 
 mod dump;
 mod large;
-mod notation;
-mod play;
+pub(crate) mod notation;
+pub(crate) mod play;
 mod random;
 
 use std::fs;

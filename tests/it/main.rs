@@ -10,4 +10,5 @@ mod cli_openlineage;
 mod crash;
 mod documents;
 mod histories;
+mod queries;
 mod tidy;

@@ -1,6 +1,6 @@
 //! `lineage init`: a new store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use lineage_store::{FOLDER, Store};
@@ -19,15 +19,20 @@ EXAMPLES
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Init {
-    /// The folder of the project; the store is its subfolder .lineage
-    #[arg(default_value = ".")]
-    dir: PathBuf,
+    /// The folder of the project; the store is its subfolder .lineage [default: `--store` or LINEAGE_STORE, else here]
+    dir: Option<PathBuf>,
 }
 
 impl Init {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        std::fs::create_dir_all(&self.dir).with_context(|| format!("cannot create {}", self.dir.display()))?;
-        let root = self.dir.canonicalize().unwrap_or(self.dir).join(FOLDER);
+        let root = match self.dir {
+            Some(dir) => dir.join(FOLDER),
+            None => context.named_store().unwrap_or_else(|| PathBuf::from(FOLDER)),
+        };
+        let parent = root.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        let root =
+            parent.canonicalize().unwrap_or_else(|_| parent.to_owned()).join(root.file_name().unwrap_or_default());
         Store::create(&root, config::DEFAULT)?;
         if context.json {
             context.terminal.print(&json!({ "store": root.display().to_string() }).to_string())?;

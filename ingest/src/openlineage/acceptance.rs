@@ -48,7 +48,7 @@ fn store(events: &[Event], received: &[u8]) {
             let (mut back, _) = Event::from_leaf(one.leaf.as_bytes()).expect("reads back");
             back.check().expect("valid");
             back.id.clone_from(&one.event.id);
-            assert_eq!(back, one.event);
+            assert_eq!(back, *one.event);
         }
     }
 }

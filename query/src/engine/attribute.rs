@@ -1,9 +1,12 @@
 //! Attributes of versions, steps and events.
 
+use std::collections::BTreeSet;
+
 use lineage_store::event::{EntityKind, Kind, Outcome};
 use lineage_store::graph::{Position, Symbol, Use, Value, VersionId};
 use lineage_store::time::Time;
 
+use super::bits::Nodes;
 use super::world::{Word, World};
 
 /// An attribute that exists.
@@ -94,11 +97,61 @@ pub(crate) enum Val {
 pub(crate) enum Node {
     /// A version.
     Version(VersionId),
-    /// A step, by the first event of its attempt, or a single event.
+    /// A step, by the first event of its attempt.
+    Step(Position),
+    /// A single event.
     Event(Position),
 }
 
+impl Node {
+    /// A step or a single event.
+    pub(crate) fn of_event(position: Position, single: bool) -> Self {
+        if single { Self::Event(position) } else { Self::Step(position) }
+    }
+}
+
+impl Nodes {
+    /// The nodes, versions first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Node> + '_ {
+        let single = self.single;
+        self.versions.iter().map(Node::Version).chain(self.events.iter().map(move |e| Node::of_event(e, single)))
+    }
+}
+
+impl BuiltIn {
+    /// What its values are.
+    pub(crate) fn sort(self) -> Sort {
+        match self {
+            Self::Created | Self::Recorded | Self::Occurred | Self::Started | Self::ValidUntil => Sort::Time,
+            Self::Version | Self::Size | Self::Rows | Self::Attempt | Self::Position => Sort::Number,
+            Self::Latest | Self::Live | Self::Independent => Sort::Truth,
+            _ => Sort::Text,
+        }
+    }
+}
+
+/// What the values of an attribute are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// Numbers.
+    Number,
+    /// Texts, or lists of them.
+    Text,
+    /// Instants.
+    Time,
+    /// Truth values.
+    Truth,
+}
+
 impl Attribute {
+    /// What its values are, if that does not depend on what was recorded.
+    pub(crate) fn sort(&self) -> Option<Sort> {
+        match self {
+            Self::BuiltIn(b) => Some(b.sort()),
+            Self::Param(..) | Self::Metric(..) => None,
+        }
+    }
+
     /// The heading of a column.
     pub(crate) fn heading(&self) -> &str {
         match self {
@@ -113,7 +166,8 @@ impl World {
     pub(crate) fn value(&self, node: Node, attribute: &Attribute) -> Option<Val> {
         match (node, attribute) {
             (Node::Version(v), Attribute::BuiltIn(b)) => self.of_version(v, *b),
-            (Node::Event(e), Attribute::BuiltIn(b)) => self.of_event(e, *b),
+            (Node::Step(e), Attribute::BuiltIn(b)) => self.of_event(self.final_event(e), self.step_kind(e), *b),
+            (Node::Event(e), Attribute::BuiltIn(b)) => self.of_event(e, self.view.kind(e), *b),
             (node, Attribute::Param(key, _)) => self.measured(node, false, *key),
             (node, Attribute::Metric(key, _)) => self.measured(node, true, *key),
         }
@@ -131,8 +185,8 @@ impl World {
             BuiltIn::Hash => view.digest(v).map(Val::Text),
             BuiltIn::Size => view.size(v).map(|n| Val::Number(n as f64)),
             BuiltIn::Rows => view.rows(v).map(|n| Val::Number(n as f64)),
-            BuiltIn::Created | BuiltIn::Occurred => Some(Val::Time(view.time(view.mint(v)))),
-            BuiltIn::Recorded => Some(Val::Time(view.recorded(view.mint(v)))),
+            BuiltIn::Created | BuiltIn::Occurred => Some(Val::Time(view.time(self.birth(v)))),
+            BuiltIn::Recorded => Some(Val::Time(view.recorded(self.birth(v)))),
             BuiltIn::Actor => symbol(view.actor(self.origin_event(v))),
             BuiltIn::Job => symbol(view.job(self.origin_event(v))),
             BuiltIn::Owner => self.word(v, Word::Owner).and_then(symbol),
@@ -176,31 +230,32 @@ impl World {
         self.view.versions(entity).into_iter().rev().find(|v| self.view.has_version(*v))
     }
 
-    fn of_event(&self, e: Position, attribute: BuiltIn) -> Option<Val> {
+    /// An attribute of a single event, or of a step by the event at which it happened.
+    fn of_event(&self, event: Position, kind: Kind, attribute: BuiltIn) -> Option<Val> {
         let view = &self.view;
-        let leader = view.leader(e);
-        let last = if leader == e { self.final_event(e) } else { e };
+        let leader = view.leader(event);
         let symbol = |s: Symbol| (s != 0).then(|| Val::Text(view.text(s).to_owned()));
-        let slot = || view.slot_changes().into_iter().find(|c| c.event == last);
         match attribute {
             BuiltIn::Name | BuiltIn::Job => symbol(view.job(leader)),
-            BuiltIn::Kind => Some(Val::Text(self.step_kind(leader).as_str().to_owned())),
-            BuiltIn::Namespace => symbol(view.namespace(e)),
-            BuiltIn::Created | BuiltIn::Occurred => Some(Val::Time(view.time(last))),
+            BuiltIn::Kind => Some(Val::Text(kind.as_str().to_owned())),
+            BuiltIn::Namespace => symbol(view.namespace(event)),
+            BuiltIn::Created | BuiltIn::Occurred => Some(Val::Time(view.time(event))),
             BuiltIn::Started => self.events_of(leader).into_iter().map(|e| view.time(e)).min().map(Val::Time),
-            BuiltIn::Recorded => Some(Val::Time(view.recorded(last))),
-            BuiltIn::Actor => symbol(view.actor(last)),
+            BuiltIn::Recorded => Some(Val::Time(view.recorded(event))),
+            BuiltIn::Actor => symbol(view.actor(event)),
             BuiltIn::Tag => texts(self.tags_of_step(leader).into_iter().map(|t| view.text(t).to_owned())),
-            BuiltIn::Environment => slot().and_then(|c| symbol(c.environment)),
-            BuiltIn::Service => slot().and_then(|c| symbol(c.service)),
-            BuiltIn::Outcome => view.outcome(last).map(|o| Val::Text(o.as_str().to_owned())),
-            BuiltIn::State => Some(Val::Text(view.state(last).as_str().to_owned())),
-            BuiltIn::Attempt => Some(Val::Number(f64::from(view.attempt(e)))),
-            BuiltIn::Evidence => Some(Val::Text(view.evidence(last).as_str().to_owned())),
-            BuiltIn::ValidUntil => view.valid_until(last).map(Val::Time),
-            BuiltIn::Framework => view.symbol("framework").and_then(|key| self.measured(Node::Event(e), false, key)),
-            BuiltIn::Independent => self.is_independent(last).map(Val::Bool),
-            BuiltIn::Position => Some(Val::Number(f64::from(last))),
+            BuiltIn::Environment => self.slot_change(event).and_then(|c| symbol(c.environment)),
+            BuiltIn::Service => self.slot_change(event).and_then(|c| symbol(c.service)),
+            BuiltIn::Outcome => view.outcome(event).map(|o| Val::Text(o.as_str().to_owned())),
+            BuiltIn::State => Some(Val::Text(view.state(event).as_str().to_owned())),
+            BuiltIn::Attempt => Some(Val::Number(f64::from(view.attempt(event)))),
+            BuiltIn::Evidence => Some(Val::Text(view.evidence(event).as_str().to_owned())),
+            BuiltIn::ValidUntil => view.valid_until(event).map(Val::Time),
+            BuiltIn::Framework => {
+                view.symbol("framework").and_then(|key| self.measured(Node::Step(leader), false, key))
+            }
+            BuiltIn::Independent => self.is_independent(event).map(Val::Bool),
+            BuiltIn::Position => Some(Val::Number(f64::from(event))),
             _ => None,
         }
     }
@@ -220,7 +275,8 @@ impl World {
     fn measured(&self, node: Node, metric: bool, key: Symbol) -> Option<Val> {
         let view = &self.view;
         let mut leaders = match node {
-            Node::Event(e) => vec![view.leader(e)],
+            Node::Step(leader) => vec![leader],
+            Node::Event(_) => Vec::new(),
             Node::Version(v) => self.makers(v),
         };
         if let (Node::Version(v), true) = (node, metric) {
@@ -231,7 +287,10 @@ impl World {
             });
         }
         let mut best: Option<((Time, Position), Value)> = None;
-        for event in leaders.into_iter().flat_map(|l| self.events_of(l)) {
+        leaders.sort_unstable();
+        leaders.dedup();
+        let single = if let Node::Event(e) = node { Some(e) } else { None };
+        for event in leaders.into_iter().flat_map(|l| self.events_of(l)).chain(single) {
             for (m, k, value) in view.attributes(event) {
                 let at = (view.time(event), event);
                 if m == metric && k == key && best.as_ref().is_none_or(|(old, _)| *old <= at) {
@@ -245,6 +304,37 @@ impl World {
             Value::Bool(b) => Some(Val::Bool(b)),
             Value::Other => None,
         }
+    }
+
+    /// Whether a visible event has a parameter or metric of this key.
+    pub(crate) fn has_attribute(&self, metric: bool, key: Symbol) -> bool {
+        let view = &self.view;
+        let has = |e: Position| view.attributes(e).iter().any(|(m, k, _)| (*m, *k) == (metric, key));
+        view.attribute_keys().contains(&(metric, key))
+            && (view.sees_all() || (0..view.count()).any(|e| view.sees(e) && has(e)))
+    }
+
+    /// The keys of the visible parameters and metrics, with whether each is a metric.
+    pub(crate) fn attribute_keys(&self) -> Vec<(bool, Symbol)> {
+        let view = &self.view;
+        if view.sees_all() {
+            return view.attribute_keys();
+        }
+        let visible = (0..view.count()).filter(|e| view.sees(*e));
+        let keys: BTreeSet<_> = visible.flat_map(|e| view.attributes(e)).map(|(m, k, _)| (m, k)).collect();
+        keys.into_iter().collect()
+    }
+
+    /// The actors of visible events.
+    pub(crate) fn actors(&self) -> BTreeSet<Symbol> {
+        let view = &self.view;
+        (0..view.count()).filter(|e| view.sees(*e)).map(|e| view.actor(e)).collect()
+    }
+
+    /// Whether any visible event has this actor.
+    pub(crate) fn has_actor(&self, actor: Symbol) -> bool {
+        let view = &self.view;
+        (0..view.count()).any(|e| view.actor(e) == actor && view.sees(e))
     }
 
     /// Whether an audit, at its event, passes here; an expired pass does not.

@@ -1,6 +1,9 @@
 //! Sets of dense ids, and sets of nodes made of them.
 
+use std::borrow::Cow;
 use std::ops::{BitAndAssign, BitOrAssign};
+
+use super::world::World;
 
 /// A set of dense ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,11 +120,23 @@ impl BitOrAssign<&Self> for Bits {
 pub(crate) struct Nodes {
     /// Versions.
     pub(crate) versions: Bits,
-    /// Steps and events, by position.
+    /// Steps by the first event of each, or single events, by position.
     pub(crate) events: Bits,
+    /// Whether `events` are single events rather than steps.
+    pub(crate) single: bool,
 }
 
 impl Nodes {
+    /// A set of versions.
+    pub(crate) fn of_versions(versions: Bits) -> Self {
+        Self { versions, ..Self::default() }
+    }
+
+    /// A set of steps.
+    pub(crate) fn of_steps(events: Bits) -> Self {
+        Self { events, ..Self::default() }
+    }
+
     /// The number of nodes.
     pub(crate) fn len(&self) -> usize {
         self.versions.len() + self.events.len()
@@ -133,21 +148,51 @@ impl Nodes {
     }
 
     /// Keeps what is in another set, too.
-    pub(crate) fn intersect(&mut self, other: &Self) {
+    pub(crate) fn intersect(&mut self, other: &Self, world: &World) {
         self.versions &= &other.versions;
-        self.events &= &other.events;
+        let theirs = self.alike(other, world);
+        self.events &= theirs.as_ref();
     }
 
     /// Adds another set.
-    pub(crate) fn unite(&mut self, other: &Self) {
+    pub(crate) fn unite(&mut self, other: &Self, world: &World) {
         self.versions |= &other.versions;
-        self.events |= &other.events;
+        let theirs = self.alike(other, world);
+        self.events |= theirs.as_ref();
     }
 
     /// Takes another set out.
-    pub(crate) fn subtract(&mut self, other: &Self) {
+    pub(crate) fn subtract(&mut self, other: &Self, world: &World) {
         self.versions.subtract(&other.versions);
-        self.events.subtract(&other.events);
+        let theirs = self.alike(other, world);
+        self.events.subtract(theirs.as_ref());
+    }
+
+    /// The events of another set, after both are single events if one of them is.
+    fn alike<'a>(&mut self, other: &'a Self, world: &World) -> Cow<'a, Bits> {
+        if self.single == other.single || other.events.is_empty() {
+            return Cow::Borrowed(&other.events);
+        }
+        if other.single {
+            self.make_single(world);
+            return Cow::Borrowed(&other.events);
+        }
+        let mut single = other.clone();
+        single.make_single(world);
+        Cow::Owned(single.events)
+    }
+
+    /// Turns steps into the visible events of their attempts.
+    pub(crate) fn make_single(&mut self, world: &World) {
+        if !self.single {
+            self.events = Bits::of(self.events.iter().flat_map(|leader| world.events_of(leader)));
+            self.single = true;
+        }
+    }
+
+    /// The steps of the events.
+    pub(crate) fn steps(&self, world: &World) -> Bits {
+        if self.single { Bits::of(self.events.iter().map(|e| world.view.leader(e))) } else { self.events.clone() }
     }
 }
 

@@ -4,14 +4,16 @@ use lineage_store::event::{Kind as EventKind, Outcome, State};
 use lineage_store::graph::{Position, Subject, Use, VersionId};
 use lineage_store::time::Time;
 
-use super::attribute::{Node, Val};
+use super::attribute::{Attribute, Node, Val};
 use super::bits::{Bits, Nodes};
 use super::names;
 use super::plan::{Constant, Environments, OperandPlan, Plan, PredPlan, RelPlan, Span, TestPlan, When, WithPlan};
-use super::resolve::kind_is_among;
 use super::walk::{Edges, Walk, inputs_of, outputs_of};
 use super::world::World;
 use crate::syntax::ast::{Comparison, Kind, Outcome as Verdict, Quantifier, Relation};
+
+/// Events recorded later than this after they happened are worth a note where windows are used.
+const DAY_NANOS: i64 = 24 * 60 * 60 * 1_000_000_000;
 
 /// Evaluates plans in a world.
 pub(crate) struct Evaluator<'a> {
@@ -35,16 +37,17 @@ impl<'a> Evaluator<'a> {
             Plan::And(members) => self.and(members),
             Plan::Or(members) => {
                 let mut all = Nodes::default();
-                members.iter().for_each(|m| all.unite(&self.set(m)));
+                members.iter().for_each(|m| all.unite(&self.set(m), self.world));
                 all
             }
             Plan::At(world, inner) => {
                 let evaluator = Evaluator::new(world);
                 let nodes = evaluator.set(inner);
                 self.crossed.set(self.crossed.get() || evaluator.crossed.get());
+                evaluator.notes.take().into_iter().for_each(|(code, text)| self.note(code, text));
                 nodes
             }
-            Plan::Rel(rel) if self.generates(rel) => self.relation(rel),
+            Plan::Rel(rel) if generates(rel) => self.relation(rel, false),
             condition => {
                 let mut all = self.everything();
                 self.narrow(condition, &mut all);
@@ -57,7 +60,7 @@ impl<'a> Evaluator<'a> {
     fn and(&self, members: &[Plan]) -> Nodes {
         let (mut sets, mut rest): (Vec<&Plan>, Vec<&Plan>) = members.iter().partition(|m| match m {
             Plan::Nodes(_) | Plan::At(..) | Plan::Or(_) | Plan::And(_) => true,
-            Plan::Rel(rel) => self.generates(rel),
+            Plan::Rel(rel) => generates(rel),
             _ => false,
         });
         if sets.is_empty()
@@ -65,40 +68,69 @@ impl<'a> Evaluator<'a> {
         {
             sets.push(rest.remove(kind));
         }
+        let single = members.iter().any(|m| matches!(m, Plan::Kind(Kind::Event)));
+        let of = |set: &Plan| match set {
+            Plan::Rel(rel) => self.relation(rel, single),
+            set => self.set(set),
+        };
         let mut nodes = match sets.split_first() {
             Some((first, others)) => {
-                let mut nodes = self.set(first);
-                others.iter().for_each(|set| nodes.intersect(&self.set(set)));
+                let mut nodes = of(first);
+                others.iter().for_each(|set| nodes.intersect(&of(set), self.world));
                 nodes
             }
             None => self.everything(),
         };
-        rest.sort_by_key(|m| cost(m));
-        for condition in rest {
-            self.narrow(condition, &mut nodes);
-        }
+        self.narrow_all(rest, &mut nodes);
         nodes
+    }
+
+    /// Narrows by several conditions: first what the nodes are, then the tests of attributes, each of the same nodes,
+    /// so that what is said of missing values does not depend on the order.
+    fn narrow_all(&self, mut conditions: Vec<&Plan>, nodes: &mut Nodes) {
+        conditions.sort_by_key(|m| cost(m));
+        let mut tested: Option<Nodes> = None;
+        for condition in conditions {
+            if matches!(condition, Plan::Pred(_)) {
+                let before = tested.get_or_insert_with(|| nodes.clone());
+                let mut kept = before.clone();
+                self.narrow(condition, &mut kept);
+                nodes.intersect(&kept, self.world);
+            } else {
+                self.narrow(condition, nodes);
+            }
+        }
     }
 
     /// Keeps the nodes that meet a condition.
     fn narrow(&self, plan: &Plan, nodes: &mut Nodes) {
         match plan {
             Plan::Kind(kind) => {
-                nodes.versions.retain(|v| names::fits(Some(*kind), self.world.kind_of(v)));
-                nodes.events.retain(|e| self.is_step(*kind, e));
+                let view = &self.world.view;
+                let all = view.sees_all();
+                let here = |v| if all { v < view.n_versions() } else { view.has_version(v) };
+                nodes.versions.retain(|v| names::fits(Some(*kind), self.world.kind_of(v)) && here(v));
+                if *kind == Kind::Event {
+                    nodes.make_single(self.world);
+                }
+                let single = nodes.single;
+                nodes.events.retain(|e| {
+                    self.world.is_step(*kind, view.leader(e))
+                        && if single { view.sees(e) } else { self.world.is_step_here(e) }
+                });
             }
             Plan::Not(inner) => {
                 let mut without = nodes.clone();
                 self.narrow(inner, &mut without);
-                nodes.subtract(&without);
+                nodes.subtract(&without, self.world);
             }
-            Plan::And(members) => members.iter().for_each(|m| self.narrow(m, nodes)),
+            Plan::And(members) => self.narrow_all(members.iter().collect(), nodes),
             Plan::Or(members) => {
                 let mut kept = Nodes::default();
                 for member in members {
                     let mut some = nodes.clone();
                     self.narrow(member, &mut some);
-                    kept.unite(&some);
+                    kept.unite(&some, self.world);
                 }
                 *nodes = kept;
             }
@@ -108,24 +140,54 @@ impl<'a> Evaluator<'a> {
             }
             Plan::Happened(when) => {
                 nodes.versions = Bits::default();
-                nodes.events.retain(|e| self.happened(e, when, None));
+                let single = nodes.single;
+                nodes.events.retain(|e| self.happened(e, single, when, None));
             }
-            Plan::Pred(pred) => {
-                nodes.versions.retain(|v| self.holds(Node::Version(v), pred));
-                nodes.events.retain(|e| self.holds(Node::Event(e), pred));
-            }
-            Plan::Rel(rel) if !self.generates(rel) => {
+            Plan::Pred(pred) => self.narrow_by_attribute(pred, nodes),
+            Plan::Rel(rel) if !generates(rel) => {
                 nodes.versions.retain(|v| self.related(v, rel));
-                nodes.events.retain(|e| self.related_event(e, rel));
+                let single = nodes.single;
+                let created = rel.relation == Relation::Created;
+                nodes.events.retain(|e| created && self.happened(e, single, &rel.when, None));
             }
-            set => nodes.intersect(&self.set(set)),
+            Plan::Rel(rel) => nodes.intersect(&self.relation(rel, nodes.single), self.world),
+            set => nodes.intersect(&self.set(set), self.world),
         }
     }
 
+    fn narrow_by_attribute(&self, pred: &PredPlan, nodes: &mut Nodes) {
+        let (all, single) = (nodes.len(), nodes.single);
+        let mut missing = 0;
+        let mut holds = |node| {
+            let value = self.world.value(node, &pred.attribute);
+            missing += usize::from(value.is_none());
+            holds(value.as_ref(), pred)
+        };
+        nodes.versions.retain(|v| holds(Node::Version(v)));
+        nodes.events.retain(|e| holds(Node::of_event(e, single)));
+        if missing > 0 && !matches!(pred.test, TestPlan::Has) {
+            self.note("W04", missing_text(missing, all, &pred.attribute));
+        }
+    }
+
+    /// All versions and all steps.
     fn everything(&self) -> Nodes {
         let mut all = self.of_kind(Kind::Artifact);
-        all.unite(&self.of_kind(Kind::Event));
+        all.events = self.steps(|_| true);
         all
+    }
+
+    /// The visible steps, by the first event of each, that pass a test.
+    fn steps(&self, mut test: impl FnMut(Position) -> bool) -> Bits {
+        let view = &self.world.view;
+        let mut steps = Bits::default();
+        for event in (0..view.count()).filter(|e| view.sees(*e)) {
+            let leader = view.leader(event);
+            if !steps.contains(leader) && test(leader) {
+                steps.insert(leader);
+            }
+        }
+        steps
     }
 
     fn of_kind(&self, kind: Kind) -> Nodes {
@@ -138,83 +200,72 @@ impl<'a> Evaluator<'a> {
             }
             return nodes;
         }
-        for event in (0..view.count()).filter(|e| view.sees(*e)) {
-            if kind == Kind::Event {
-                nodes.events.insert(event);
-            } else {
-                let leader = view.leader(event);
-                if !nodes.events.contains(leader) && self.is_step(kind, leader) {
-                    nodes.events.insert(leader);
-                }
-            }
+        if kind == Kind::Event {
+            nodes.events = Bits::of((0..view.count()).filter(|e| view.sees(*e)));
+            nodes.single = true;
+        } else {
+            nodes.events = self.steps(|leader| self.world.is_step(kind, leader));
         }
         nodes
     }
 
-    /// Whether a step is of a kind of the language.
-    fn is_step(&self, kind: Kind, leader: Position) -> bool {
-        if kind == Kind::Event {
-            return true;
-        }
-        let of = self.world.step_kind(leader);
-        match kind {
-            Kind::Run => matches!(of, EventKind::Transform | EventKind::Training | EventKind::Evaluation),
-            kind => event_kind(kind) == Some(of),
-        }
-    }
-
-    /// Whether a relation is computed as a set, rather than tested node by node.
-    fn generates(&self, rel: &RelPlan) -> bool {
-        match rel.relation {
-            Relation::Tagged | Relation::Live => true,
-            Relation::Trained | Relation::Evaluated => rel.operand.is_some(),
-            Relation::Deployed | Relation::Audited | Relation::Created => false,
-            _ => true,
-        }
-    }
-
-    fn relation(&self, rel: &RelPlan) -> Nodes {
+    /// The nodes of a relation; `single`: single events rather than steps where the relation tells them apart.
+    fn relation(&self, rel: &RelPlan, single: bool) -> Nodes {
         match rel.relation {
             Relation::Tagged => return self.tagged(rel.tag),
             Relation::Live => return self.live(rel.environments.as_ref()),
             _ => {}
         }
         let Some(operand) = &rel.operand else { return Nodes::default() };
-        let avoiding = rel.avoiding.as_ref().map(|a| self.set(a));
-        self.quantified(rel, operand, avoiding.as_ref())
+        let avoiding = rel.avoiding.as_ref().map(|a| {
+            let nodes = self.set(a);
+            Nodes { events: nodes.steps(self.world), versions: nodes.versions, single: false }
+        });
+        let how = How { rel, avoiding: avoiding.as_ref(), single, strict: true };
+        self.quantified(how, operand)
     }
 
-    fn quantified(&self, rel: &RelPlan, operand: &OperandPlan, avoiding: Option<&Nodes>) -> Nodes {
-        let sets: Vec<Nodes> = operand.sets.iter().map(|s| self.set(s)).collect();
+    fn quantified(&self, how: How<'_>, operand: &OperandPlan) -> Nodes {
+        let of = |set: &Plan| {
+            let nodes = self.set(set);
+            Nodes { events: nodes.steps(self.world), versions: nodes.versions, single: false }
+        };
+        let sets: Vec<Nodes> = operand.sets.iter().map(of).collect();
         let union = || {
             let mut all = Nodes::default();
-            sets.iter().for_each(|s| all.unite(s));
+            sets.iter().for_each(|s| all.unite(s, self.world));
             all
         };
+        if operand.quantifier == Quantifier::Any
+            && operand.sets.iter().any(|s| matches!(s, Plan::And(m) if m.iter().any(|p| matches!(p, Plan::Not(_)))))
+        {
+            self.note(
+                "W01",
+                "the inner `not` finds what has some such member; for none write `not` before the relation",
+            );
+        }
         match operand.quantifier {
-            Quantifier::Any | Quantifier::AnyOf => self.image(rel, &union(), avoiding),
-            Quantifier::AllOf => self.each(sets.into_iter(), rel, avoiding),
+            Quantifier::Any | Quantifier::AnyOf => self.image(how, &union()),
+            Quantifier::AllOf => self.each(sets.into_iter(), how),
             Quantifier::Every => {
                 let members = union();
                 if members.is_empty() {
                     self.note("W02", "`every` over an empty set matches nothing");
                 }
-                let versions =
-                    members.versions.iter().map(|v| Nodes { versions: Bits::of([v]), events: Bits::default() });
-                let events = members.events.iter().map(|e| Nodes { versions: Bits::default(), events: Bits::of([e]) });
-                let singles: Vec<Nodes> = versions.chain(events).collect();
-                self.each(singles.into_iter(), rel, avoiding)
+                let versions = members.versions.iter().map(|v| Nodes::of_versions(Bits::of([v])));
+                let steps = members.events.iter().map(|e| Nodes::of_steps(Bits::of([e])));
+                self.each(versions.chain(steps), how)
             }
-            Quantifier::Only => self.only(rel, operand, &union(), avoiding),
+            Quantifier::Only => self.only(how, operand, &union()),
         }
     }
 
-    fn each(&self, sets: impl Iterator<Item = Nodes>, rel: &RelPlan, avoiding: Option<&Nodes>) -> Nodes {
+    fn each(&self, sets: impl Iterator<Item = Nodes>, how: How<'_>) -> Nodes {
         let mut result: Option<Nodes> = None;
         for set in sets {
-            let image = self.image(rel, &set, avoiding);
+            let image = self.image(how, &set);
             match &mut result {
-                Some(nodes) => nodes.intersect(&image),
+                Some(nodes) => nodes.intersect(&image, self.world),
                 None => result = Some(image),
             }
         }
@@ -222,113 +273,123 @@ impl<'a> Evaluator<'a> {
     }
 
     /// What a node reaches, restricted to the operand's kinds, is non-empty and within the operand.
-    fn only(&self, rel: &RelPlan, operand: &OperandPlan, allowed: &Nodes, avoiding: Option<&Nodes>) -> Nodes {
-        let mut others = self.of_kind(Kind::Artifact);
-        others.versions.retain(|v| kind_is_among(&operand.kinds, self.world.kind_of(v)));
-        others.subtract(allowed);
-        let mut nodes = self.image(rel, allowed, avoiding);
-        nodes.subtract(&self.image(rel, &others, avoiding));
+    ///
+    /// The others may lead to each other, so they are no strict start set.
+    fn only(&self, how: How<'_>, operand: &OperandPlan, allowed: &Nodes) -> Nodes {
+        let mut others = if operand.kinds.is_empty() { self.everything() } else { Nodes::default() };
+        for kind in &operand.kinds {
+            let of_kind = self.of_kind(*kind);
+            others.versions |= &of_kind.versions;
+            others.events |= &of_kind.steps(self.world);
+        }
+        others.subtract(allowed, self.world);
+        let mut nodes = self.image(how, allowed);
+        nodes.subtract(&self.image(How { strict: false, ..how }, &others), self.world);
         nodes
     }
 
     /// The nodes that stand in a relation to any member of a set.
-    fn image(&self, rel: &RelPlan, to: &Nodes, avoiding: Option<&Nodes>) -> Nodes {
-        let world = self.world;
-        match rel.relation {
-            Relation::DownstreamOf => self.walk(Edges::ALL, rel, avoiding, |w| w.downstream(to)),
-            Relation::UpstreamOf => self.walk(Edges::ALL, rel, avoiding, |w| w.upstream(to)),
-            Relation::DerivedFrom => self.walk(Edges::DATA, rel, avoiding, |w| w.downstream(to)),
-            Relation::Trained => self.trained(Edges::TRAINING, rel, to, avoiding),
-            Relation::FineTuned => self.trained(Edges::BASE, rel, to, avoiding),
-            Relation::Evaluated => self.evaluated(rel, to),
+    fn image(&self, how: How<'_>, to: &Nodes) -> Nodes {
+        let (world, when) = (self.world, &how.rel.when);
+        match how.rel.relation {
+            Relation::DownstreamOf => self.walk(Edges::ALL, how, |w| w.downstream(to)),
+            Relation::UpstreamOf => self.walk(Edges::ALL, how, |w| w.upstream(to)),
+            Relation::DerivedFrom => self.walk(Edges::DATA, how, |w| w.by_steps_only().downstream(to)),
+            Relation::Trained => self.trained(Edges::TRAINING, how, to),
+            Relation::FineTuned => self.trained(Edges::BASE, how, to),
+            Relation::Evaluated => self.evaluated(how.rel, to),
             Relation::UsedBy => {
-                let mut steps = to.events.clone();
-                steps.retain(|e| self.happened(e, &rel.when, None));
-                Nodes { versions: inputs_of(world, &leaders(world, &steps)), events: Bits::default() }
+                let mut versions = Bits::default();
+                for step in to.events.iter() {
+                    let inputs = inputs_of(world, &Bits::of([step]));
+                    inputs.iter().filter(|v| self.happened(step, false, when, Some(*v))).for_each(|v| {
+                        versions.insert(v);
+                    });
+                }
+                Nodes::of_versions(versions)
             }
-            Relation::ProducedBy => {
-                Nodes { versions: outputs_of(world, &leaders(world, &to.events)), events: Bits::default() }
-            }
-            Relation::Using => self.touching(to, |usage| matches!(usage, Some(Use::Input(_)))),
-            Relation::Producing => self.touching(to, |usage| usage.is_none()),
-            Relation::About => self.touching(to, |_| true),
+            Relation::ProducedBy => Nodes::of_versions(outputs_of(world, &to.events)),
+            Relation::Using => self.touching(to, how.single, |usage| matches!(usage, Some(Use::Input(_)))),
+            Relation::Producing => self.touching(to, how.single, |usage| usage.is_none()),
+            Relation::About => self.touching(to, how.single, |_| true),
             _ => Nodes::default(),
         }
     }
 
-    fn walk(
-        &self,
-        edges: Edges,
-        rel: &RelPlan,
-        avoiding: Option<&Nodes>,
-        go: impl FnOnce(Walk<'_>) -> super::walk::Reach,
-    ) -> Nodes {
-        let reach = go(Walk::new(self.world, edges, rel.depth).avoiding(avoiding));
+    fn walk(&self, edges: Edges, how: How<'_>, go: impl FnOnce(Walk<'_>) -> super::walk::Reach) -> Nodes {
+        let walk = Walk::new(self.world, edges, how.rel.depth).avoiding(how.avoiding);
+        let reach = go(if how.strict { walk } else { walk.back_to_start() });
         self.crossed.set(self.crossed.get() || reach.crossed);
         reach.nodes
     }
 
     /// Versions that a training generated from members of a set, directly or through transforms and trainings.
-    fn trained(&self, edges: Edges, rel: &RelPlan, from: &Nodes, avoiding: Option<&Nodes>) -> Nodes {
+    fn trained(&self, edges: Edges, how: How<'_>, from: &Nodes) -> Nodes {
         let mut versions = Bits::default();
         let mut on_step = |leader: Position, version: VersionId| {
-            if self.world.step_kind(leader) == EventKind::Training && self.happened(leader, &rel.when, Some(version)) {
+            if self.world.step_kind(leader) == EventKind::Training
+                && self.happened(leader, false, &how.rel.when, Some(version))
+            {
                 versions.insert(version);
             }
         };
-        let reach = Walk::new(self.world, edges, rel.depth).avoiding(avoiding).on_step(&mut on_step).downstream(from);
+        let walk = Walk::new(self.world, edges, how.rel.depth).avoiding(how.avoiding);
+        let reach = walk.on_step(&mut on_step).downstream(from);
         self.crossed.set(self.crossed.get() || reach.crossed);
-        Nodes { versions, events: Bits::default() }
+        Nodes::of_versions(versions)
     }
 
-    /// What was evaluated with members of a set as data.
+    /// What was evaluated with members of a set as data, itself not counted.
     fn evaluated(&self, rel: &RelPlan, on: &Nodes) -> Nodes {
         let view = &self.world.view;
         let mut steps = Bits::default();
         for version in on.versions.iter() {
             view.uses(version, |event, usage| {
-                if matches!(usage, Use::Input(_)) && view.kind(event) == EventKind::Evaluation {
-                    steps.insert(view.leader(event));
+                let leader = view.leader(event);
+                if matches!(usage, Use::Input(_)) && self.world.step_kind(leader) == EventKind::Evaluation {
+                    steps.insert(leader);
                 }
             });
         }
+        steps.retain(|leader| self.world.step_state(leader) == State::Complete);
         let mut versions = Bits::default();
         for leader in steps.iter() {
+            let mut data = inputs_of(self.world, &Bits::of([leader]));
+            data &= &on.versions;
             for version in self.subjects(leader) {
-                if !on.versions.contains(version) && self.happened(leader, &rel.when, Some(version)) {
+                let is_on_another = data.iter().any(|v| v != version);
+                if is_on_another && self.happened(leader, false, &rel.when, Some(version)) {
                     versions.insert(version);
                 }
             }
         }
-        Nodes { versions, events: Bits::default() }
+        Nodes::of_versions(versions)
     }
 
-    /// What an evaluation, audit or deployment is about: its `about`, else the models it reads.
+    /// What an evaluation, audit or deployment is about.
     fn subjects(&self, leader: Position) -> Vec<VersionId> {
-        let view = &self.world.view;
-        let mentions: Vec<_> = self.world.events_of(leader).into_iter().flat_map(|e| view.mentions(e)).collect();
-        mentions.iter().filter(|m| m.usage == Use::About).map(|m| m.version).collect()
+        let mentions = self.world.events_of(leader).into_iter().flat_map(|e| self.world.view.mentions(e));
+        mentions.filter(|m| m.usage == Use::About).map(|m| m.version).collect()
     }
 
-    /// Steps and events that use, produce or concern members of a set.
-    fn touching(&self, of: &Nodes, wanted: impl Fn(Option<Use>) -> bool) -> Nodes {
+    /// Steps or single events that use, produce or concern members of a set.
+    fn touching(&self, of: &Nodes, single: bool, wanted: impl Fn(Option<Use>) -> bool) -> Nodes {
         let view = &self.world.view;
         let mut events = Bits::default();
+        let place = |event: Position| if single { event } else { view.leader(event) };
         for version in of.versions.iter() {
             view.uses(version, |event, usage| {
                 if wanted(Some(usage)) {
-                    events.insert(event);
-                    events.insert(view.leader(event));
+                    events.insert(place(event));
                 }
             });
             if wanted(None) {
                 view.makers(version, |event| {
-                    events.insert(event);
-                    events.insert(view.leader(event));
+                    events.insert(place(event));
                 });
             }
         }
-        Nodes { versions: Bits::default(), events }
+        Nodes { versions: Bits::default(), events, single }
     }
 
     fn tagged(&self, tag: Option<u32>) -> Nodes {
@@ -346,7 +407,6 @@ impl<'a> Evaluator<'a> {
                 }
                 Subject::Event(event) => {
                     nodes.events.insert(view.leader(*event));
-                    nodes.events.insert(*event);
                 }
             }
         }
@@ -369,7 +429,7 @@ impl<'a> Evaluator<'a> {
                 environments.symbols.iter().all(|s| s.is_some_and(|s| live.contains(&s)))
             });
         }
-        Nodes { versions, events: Bits::default() }
+        Nodes::of_versions(versions)
     }
 
     /// Relations that are tested version by version.
@@ -379,29 +439,19 @@ impl<'a> Evaluator<'a> {
             Relation::Evaluated => Kind::Evaluation,
             Relation::Audited => Kind::Audit,
             Relation::Deployed => return self.was_deployed(version, rel),
-            _ => {
-                let minted = self.world.makers(version);
-                let first = minted.first().copied().unwrap_or_else(|| self.world.view.mint(version));
-                return self.happened(first, &rel.when, Some(version));
-            }
+            _ => return self.happened(self.world.birth(version), true, &rel.when, Some(version)),
         };
         let with = WithPlan { event: kind, at_least: 1, outcome: None, when: rel.when.clone() };
         self.has_events(version, &with)
     }
 
-    fn related_event(&self, event: Position, rel: &RelPlan) -> bool {
-        rel.relation == Relation::Created && self.happened(event, &rel.when, None)
-    }
-
     fn was_deployed(&self, version: VersionId, rel: &RelPlan) -> bool {
-        let changes = self.world.view.slot_changes();
+        let world = self.world;
         let mut hit = Vec::new();
-        self.world.view.uses(version, |event, usage| {
-            if usage == Use::About
-                && self.world.view.kind(event) == EventKind::Deployment
-                && self.happened(event, &rel.when, Some(version))
-            {
-                hit.extend(changes.binary_search_by_key(&event, |c| c.event).ok().map(|i| changes[i].environment));
+        world.view.uses(version, |event, usage| {
+            let is_deployment = usage == Use::About && world.view.kind(event) == EventKind::Deployment;
+            if is_deployment && self.happened(event, true, &rel.when, Some(version)) {
+                hit.extend(world.slot_change(event).map(|change| change.environment));
             }
         });
         match &rel.environments {
@@ -427,12 +477,30 @@ impl<'a> Evaluator<'a> {
         leaders.dedup();
         let counts = |leader: &&Position| {
             let last = world.final_event(**leader);
-            self.is_step(with.event, **leader)
-                && world.view.state(last) == State::Complete
+            // What generated the version did so, whatever became of it; anything else counts once it is complete.
+            let done =
+                matches!(with.event, Kind::Training | Kind::Transform) || world.view.state(last) == State::Complete;
+            self.world.is_step(with.event, **leader)
+                && done
                 && self.has_verdict(last, with.outcome)
-                && self.happened(**leader, &with.when, Some(version))
+                && self.happened(**leader, false, &with.when, Some(version))
         };
-        leaders.iter().filter(counts).count() >= with.at_least as usize
+        let enough = leaders.iter().filter(counts).count() >= with.at_least as usize;
+        if enough && with.outcome == Some(Verdict::Passing) {
+            self.note_later_failures(&leaders, with.event);
+        }
+        enough
+    }
+
+    /// A later failing audit does not unseat a passing one; the reader is told of it.
+    fn note_later_failures(&self, leaders: &[Position], kind: Kind) {
+        let world = self.world;
+        let completed = leaders.iter().filter(|l| self.world.is_step(kind, **l)).map(|l| world.final_event(*l));
+        let last =
+            completed.filter(|e| world.view.state(*e) == State::Complete).max_by_key(|e| (world.view.time(*e), *e));
+        if last.is_some_and(|e| world.view.outcome(e) == Some(Outcome::Fail)) {
+            self.note("N06", "after a passing one came a failing one, which does not unseat it");
+        }
     }
 
     fn has_verdict(&self, event: Position, verdict: Option<Verdict>) -> bool {
@@ -443,25 +511,30 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Whether a step was caused by an agent within a window; `of` is the version that `their last` speaks of.
-    fn happened(&self, step: Position, when: &When, of: Option<VersionId>) -> bool {
+    /// Whether a step, or a single event, was caused by an agent within a window; `of` is the version that `their last`
+    /// speaks of.
+    fn happened(&self, step: Position, single: bool, when: &When, of: Option<VersionId>) -> bool {
         if when.by.is_none() && when.window.is_none() {
             return true;
         }
         let world = self.world;
-        let last = if world.view.leader(step) == step { world.final_event(step) } else { step };
+        let last = if single { step } else { world.final_event(step) };
         if when.by.is_some_and(|by| world.view.actor(last) != by) {
             return false;
         }
         let at = world.view.time(last);
-        match when.window {
-            None => true,
+        let within = match when.window {
+            None => return true,
             Some(Span::Between(from, to)) => from <= at && at < to,
             Some(Span::SinceLast(kind)) => {
                 let since = of.and_then(|v| self.last_of(v, kind));
                 since.is_none_or(|since| (at, last) > since)
             }
+        };
+        if within && world.view.recorded(last).0.saturating_sub(at.0) > DAY_NANOS {
+            self.note("W06", "an event in the window was recorded more than a day after it claims to have happened");
         }
+        within
     }
 
     /// The latest event of a kind about or generating a version.
@@ -472,8 +545,9 @@ impl<'a> Evaluator<'a> {
         let world = self.world;
         let mut latest = None;
         let mut offer = |leader: Position| {
-            if self.is_step(kind, leader) {
-                let last = world.final_event(leader);
+            let last = world.final_event(leader);
+            let done = kind == Kind::Transform || world.view.state(last) == State::Complete;
+            if done && self.world.is_step(kind, leader) {
                 latest = latest.max(Some((world.view.time(last), last)));
             }
         };
@@ -486,21 +560,17 @@ impl<'a> Evaluator<'a> {
         latest
     }
 
-    fn holds(&self, node: Node, pred: &PredPlan) -> bool {
-        let Some(value) = self.world.value(node, &pred.attribute) else {
-            // A comparison with what is missing is false, and `!=` is defined by negation.
-            return matches!(pred.test, TestPlan::Compare(Comparison::Ne, _));
-        };
-        match &pred.test {
-            TestPlan::Has => true,
-            TestPlan::True => value == Val::Bool(true) || matches!(&value, Val::List(l) if !l.is_empty()),
-            TestPlan::Compare(comparison, constant) => compare(&value, *comparison, constant),
-            TestPlan::In(list) => list.iter().any(|c| compare(&value, Comparison::Eq, c)),
-            TestPlan::Like(pattern) => texts(&value).iter().any(|t| like(t, pattern)),
-            TestPlan::Between(low, high) => {
-                compare(&value, Comparison::Ge, low) && compare(&value, Comparison::Le, high)
-            }
-        }
+    /// How many of the nodes that were deployed are no longer live there.
+    pub(crate) fn retired(&self, plan: &Plan, nodes: &Nodes) -> Option<String> {
+        let members = if let Plan::And(members) = plan { members } else { std::slice::from_ref(plan) };
+        let deployed = members.iter().find_map(|m| match m {
+            Plan::Rel(rel) if rel.relation == Relation::Deployed => Some(rel),
+            _ => None,
+        })?;
+        let mut retired = nodes.versions.clone();
+        retired.subtract(&self.live(deployed.environments.as_ref()).versions);
+        let (retired, all) = (retired.len(), nodes.versions.len());
+        (retired > 0).then(|| format!("{retired} of {all} are no longer live (use `live in`)"))
     }
 
     pub(crate) fn note(&self, code: &'static str, text: impl Into<String>) {
@@ -524,21 +594,46 @@ fn cost(plan: &Plan) -> u8 {
     }
 }
 
-fn leaders(world: &World, events: &Bits) -> Bits {
-    Bits::of(events.iter().map(|e| world.view.leader(e)))
+/// How an image is computed.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    rel: &'a RelPlan,
+    /// Steps and versions that are never passed.
+    avoiding: Option<&'a Nodes>,
+    /// Whether single events are wanted rather than steps.
+    single: bool,
+    /// Whether the set itself is never in the image of a walk.
+    strict: bool,
 }
 
-/// The kind of events that a word of the language means.
-fn event_kind(kind: Kind) -> Option<EventKind> {
-    Some(match kind {
-        Kind::Transform => EventKind::Transform,
-        Kind::Training => EventKind::Training,
-        Kind::Evaluation => EventKind::Evaluation,
-        Kind::Audit => EventKind::Audit,
-        Kind::Deployment => EventKind::Deployment,
-        Kind::Retirement => EventKind::Retirement,
-        _ => return None,
-    })
+/// Whether a relation is computed as a set, rather than tested node by node.
+fn generates(rel: &RelPlan) -> bool {
+    match rel.relation {
+        Relation::Trained | Relation::Evaluated => rel.operand.is_some(),
+        Relation::Deployed | Relation::Audited | Relation::Created => false,
+        _ => true,
+    }
+}
+
+/// Whether a value, missing or not, passes a test.
+fn holds(value: Option<&Val>, pred: &PredPlan) -> bool {
+    let Some(value) = value else {
+        // A comparison with what is missing is false, and `!=` is defined by negation.
+        return matches!(pred.test, TestPlan::Compare(Comparison::Ne, _));
+    };
+    match &pred.test {
+        TestPlan::Has => true,
+        TestPlan::True => *value == Val::Bool(true),
+        TestPlan::Compare(comparison, constant) => compare(value, *comparison, constant),
+        TestPlan::In(list) => list.iter().any(|c| compare(value, Comparison::Eq, c)),
+        TestPlan::Like(pattern) => texts(value).iter().any(|t| like(t, pattern)),
+        TestPlan::Between(low, high) => compare(value, Comparison::Ge, low) && compare(value, Comparison::Le, high),
+    }
+}
+
+/// How many nodes miss an attribute.
+pub(crate) fn missing_text(missing: usize, all: usize, attribute: &Attribute) -> String {
+    format!("{missing} of {all} have no `{}`", attribute.heading())
 }
 
 fn texts(value: &Val) -> Vec<String> {
@@ -556,7 +651,7 @@ pub(crate) fn compare(value: &Val, comparison: Comparison, constant: &Constant) 
         return !compare(value, Comparison::Eq, constant);
     }
     let order = match (value, constant) {
-        (Val::Number(a), Constant::Number(b)) => a.partial_cmp(b),
+        (Val::Number(a), Constant::Number(b, _)) => a.partial_cmp(b),
         (Val::Text(a), Constant::Text(b)) => Some(a.as_str().cmp(b)),
         (Val::Bool(a), Constant::Text(b)) => (b == "true" || b == "false").then(|| a.cmp(&(b == "true"))),
         (Val::Time(at), Constant::Time(from, to, _)) => Some(if at < from {
@@ -569,8 +664,8 @@ pub(crate) fn compare(value: &Val, comparison: Comparison, constant: &Constant) 
         (Val::List(list), constant) => {
             return list.iter().any(|item| compare(&Val::Text(item.clone()), comparison, constant));
         }
-        // A parameter that was logged as text may still look like a number or a date.
-        (Val::Text(a), Constant::Time(.., b)) => Some(a.as_str().cmp(b)),
+        // What was logged as text may look like a date: it is compared as it was written.
+        (Val::Text(a), Constant::Time(.., b)) if !b.is_empty() => Some(a.as_str().cmp(b)),
         _ => None,
     };
     order.is_some_and(|order| match comparison {

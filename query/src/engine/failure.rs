@@ -44,7 +44,8 @@ impl QueryError {
     /// A failure with one diagnostic; its code decides the class.
     pub(crate) fn of(diagnostic: Diagnostic) -> Self {
         let class = match &diagnostic.code[..3] {
-            "E02" | "E03" if diagnostic.code != "E0303" => Class::Name,
+            "E02" => Class::Name,
+            "E03" if matches!(diagnostic.code, "E0301" | "E0302") => Class::Name,
             "E05" => Class::Budget,
             _ => Class::Syntax,
         };

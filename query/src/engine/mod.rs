@@ -23,9 +23,10 @@ use lineage_store::time::Time;
 use crate::output::{Answer, KnownAt, Note};
 use crate::syntax::ast::{self, Body, Limit, NameValue, Statement};
 use crate::syntax::{self, Diagnostic};
-use attribute::Attribute;
+use attribute::{Attribute, Sort};
 use bits::Nodes;
 use eval::Evaluator;
+use plan::Plan;
 use resolve::{Resolver, unbuilt};
 use rows::{AggregatePlan, SortKey};
 use world::World;
@@ -83,7 +84,7 @@ fn answer_statement(view: &View, statement: &Statement, request: &Request<'_>) -
     let evaluator = Evaluator::new(&world);
     let nodes = evaluator.set(&plan);
     let (batch, total) = match &tails.aggregate {
-        Some(aggregate) => rows::of_aggregate(&world, &nodes, aggregate)?,
+        Some(aggregate) => rows::of_aggregate(&world, &nodes, aggregate, &tails.keys, tails.limit)?,
         None => rows::of_nodes(&world, &nodes, &tails.keys, tails.limit, &tails.show)?,
     };
     if request.max_rows.is_some_and(|max| batch.num_rows() as u64 > max) {
@@ -91,16 +92,23 @@ fn answer_statement(view: &View, statement: &Statement, request: &Request<'_>) -
             format!("the answer has {} rows, more than --max-rows {}", batch.num_rows(), request.max_rows.unwrap_or(0));
         return Err(Diagnostic::new("E0501", text).help("limit N").into());
     }
-    let notes = notes(&world, &evaluator, &nodes, &tails, batch.num_rows(), total);
+    let asked =
+        Asked { world: &world, plan: &plan, tails: &tails, late: statement.known_at.is_none() && as_of.is_some() };
+    let notes = notes(&asked, &evaluator, &nodes, batch.num_rows(), total);
     Ok(Answer {
         canonical: syntax::print_english(statement),
         position: u64::from(world.view.count()).saturating_sub(1),
         head: None,
         as_of,
-        known_at: statement.known_at.as_ref().map(|known| match known {
-            ast::KnownAt::Log(position, _) => KnownAt::Log(*position),
-            ast::KnownAt::Time(_) => KnownAt::Log(u64::from(world.view.count()).saturating_sub(1)),
-        }),
+        known_at: match &statement.known_at {
+            None => None,
+            Some(ast::KnownAt::Log(position, _)) => Some(KnownAt::Log(*position)),
+            // Before the first event there is no position that says the same again.
+            Some(ast::KnownAt::Time(time)) => Some(match world.view.count().checked_sub(1) {
+                Some(last) => KnownAt::Log(last.into()),
+                None => KnownAt::Time(resolver.stretch(time, request.now)?.last(request.now)),
+            }),
+        },
         now: resolver.used_now.borrow().then_some(world.until),
         complete: true,
         notes,
@@ -127,7 +135,8 @@ impl Tails {
         let keys = statement
             .order_by
             .iter()
-            .map(|key| Ok(SortKey { attribute: resolver.attribute(&key.attr, world)?, descending: key.descending }));
+            .map(|key| Ok(SortKey { attribute: resolver.attribute(&key.attr, world)?, descending: key.descending }))
+            .collect::<Result<Vec<_>, Diagnostic>>()?;
         let limit = match &statement.limit {
             None => None,
             Some(Limit::Count(n)) => Some(*n),
@@ -135,19 +144,44 @@ impl Tails {
         };
         let aggregate = match aggregate {
             None => None,
-            Some(aggregate) => Some(AggregatePlan {
-                function: aggregate.function,
-                attribute: aggregate.attr.as_ref().map(|a| resolver.attribute(a, world)).transpose()?,
-                per: aggregate.per.iter().map(|a| resolver.attribute(a, world)).collect::<Result<_, _>>()?,
-            }),
+            Some(aggregate) => Some(aggregate_plan(aggregate, resolver, world)?),
         };
+        if let Some(aggregate) = &aggregate {
+            if let Some(attr) = statement.show.first() {
+                return Err(unbuilt("`show` of an aggregate", attr.span));
+            }
+            let is_group = |key: &SortKey| aggregate.per.contains(&key.attribute);
+            if let Some(at) = keys.iter().position(|key| !is_group(key)) {
+                return Err(unbuilt(
+                    "`order by` of an aggregate by what it is not `per`",
+                    statement.order_by[at].attr.span,
+                ));
+            }
+        }
         Ok(Self {
-            keys: keys.collect::<Result<_, Diagnostic>>()?,
+            keys,
             limit,
             show: statement.show.iter().map(|a| resolver.attribute(a, world)).collect::<Result<_, _>>()?,
             aggregate,
         })
     }
+}
+
+fn aggregate_plan(
+    aggregate: &ast::Aggregate,
+    resolver: &Resolver<'_>,
+    world: &World,
+) -> Result<AggregatePlan, Diagnostic> {
+    let attribute = aggregate.attr.as_ref().map(|a| resolver.attribute(a, world)).transpose()?;
+    let adds = matches!(aggregate.function, ast::Function::Sum | ast::Function::Avg);
+    if let (true, Some(sort), Some(attr)) = (adds, attribute.as_ref().and_then(Attribute::sort), &aggregate.attr)
+        && sort != Sort::Number
+    {
+        let text = format!("`sum` and `avg` are of numbers; `{}` is none", attr.name);
+        return Err(Diagnostic::new("E0303", text).label(attr.span, "no number"));
+    }
+    let per = aggregate.per.iter().map(|a| resolver.attribute(a, world)).collect::<Result<_, _>>()?;
+    Ok(AggregatePlan { function: aggregate.function, attribute, per })
 }
 
 fn limit_param(name: &ast::Name, resolver: &Resolver<'_>) -> Result<u64, Diagnostic> {
@@ -160,39 +194,58 @@ fn limit_param(name: &ast::Name, resolver: &Resolver<'_>) -> Result<u64, Diagnos
     })
 }
 
-fn notes(
-    world: &World,
-    evaluator: &Evaluator<'_>,
-    nodes: &Nodes,
-    tails: &Tails,
-    rows: usize,
-    total: usize,
-) -> Vec<Note> {
-    let mut notes: Vec<Note> = Vec::new();
-    let mut say = |code: &str, text: String| notes.push(Note { code: code.to_owned(), text });
-    for (code, text) in evaluator.notes.borrow().iter() {
-        say(code, text.clone());
-    }
-    if tails.aggregate.is_none() && rows < total {
-        say("N01", format!("{rows} of {total}"));
+/// What was asked, for the notes.
+struct Asked<'a> {
+    world: &'a World,
+    plan: &'a Plan,
+    tails: &'a Tails,
+    /// Whether late reports count, as they do with `as of` alone.
+    late: bool,
+}
+
+fn notes(asked: &Asked<'_>, evaluator: &Evaluator<'_>, nodes: &Nodes, rows: usize, total: usize) -> Vec<Note> {
+    let (world, tails) = (asked.world, asked.tails);
+    let mut notes: Vec<(&str, String)> = evaluator.notes.take();
+    if rows < total {
+        notes.push(("N01", format!("{rows} of {total}")));
     }
     if tails.aggregate.is_some() && !nodes.versions.is_empty() {
         let names: HashSet<u32> = nodes.versions.iter().map(|v| world.view.entity(v)).collect();
-        say("W05", format!("counts are of versions: {} versions of {} names", nodes.versions.len(), names.len()));
+        let text = format!("counts are of versions: {} versions of {} names", nodes.versions.len(), names.len());
+        notes.push(("W05", text));
     }
-    for attribute in tails.show.iter().chain(tails.keys.iter().map(|k| &k.attribute)) {
-        let all =
-            nodes.versions.iter().map(attribute::Node::Version).chain(nodes.events.iter().map(attribute::Node::Event));
-        let missing = all.filter(|n| world.value(*n, attribute).is_none()).count();
+    notes.extend(evaluator.retired(asked.plan, nodes).map(|text| ("W03", text)));
+    let computed = tails.aggregate.iter().filter_map(|a| a.attribute.as_ref());
+    for attribute in tails.show.iter().chain(tails.keys.iter().map(|k| &k.attribute)).chain(computed) {
+        let missing = nodes.iter().filter(|n| world.value(*n, attribute).is_none()).count();
         if missing > 0 {
-            say("W04", format!("{missing} of {} have no `{}`", nodes.len(), attribute.heading()));
+            notes.push(("W04", eval::missing_text(missing, nodes.len(), attribute)));
         }
     }
     if evaluator.crossed.get() {
-        say("N02", "copies or links between names were followed".to_owned());
+        notes.push(("N02", "copies or links between names were followed".to_owned()));
     }
-    if world.view.n_hidden() > 0 {
-        say("N03", format!("{} retracted events are hidden (use `including retracted`)", world.view.n_hidden()));
+    let hidden = world.view.n_hidden_here();
+    if hidden > 0 {
+        notes.push(("N03", format!("{hidden} retracted events are hidden (use `including retracted`)")));
     }
-    notes
+    notes.extend(about_time(world, asked.late));
+    notes.sort();
+    notes.dedup();
+    notes.into_iter().map(|(code, text)| Note { code: code.to_owned(), text }).collect()
+}
+
+/// What `as of` alone brings in or leaves out.
+fn about_time(world: &World, late: bool) -> Option<(&'static str, String)> {
+    let (view, until) = (&world.view, world.until);
+    if !late || view.count() == 0 {
+        return None;
+    }
+    let later = (view.count_recorded_by(until)..view.count()).filter(|e| view.sees(*e)).count();
+    if later > 0 {
+        let text = format!("{later} events were reported later (`known at {until}` leaves them out)");
+        return Some(("N04", text));
+    }
+    let first = (0..view.count()).filter(|e| !view.is_hidden(*e)).map(|e| view.time(e)).min()?;
+    (first > until).then(|| ("N05", format!("the log begins later, at {first}")))
 }

@@ -1,9 +1,10 @@
 //! References to nodes: names, versions, digests, files, runs and events, resolved in a world.
 
-use lineage_store::event::EntityKind;
+use lineage_store::event::{EntityKind, Kind as EventKind};
 use lineage_store::graph::{EntityId, Position, VersionId};
 
 use super::bits::{Bits, Nodes};
+use super::resolve::unbuilt;
 use super::world::World;
 use crate::syntax::ast::{File, Hash, Kind, Ref};
 use crate::syntax::{Diagnostic, quote, suggest};
@@ -19,6 +20,16 @@ pub(crate) fn fits(kind: Option<Kind>, entity: EntityKind) -> bool {
         Some(Kind::Model) => entity == EntityKind::Model,
         Some(Kind::FeatureSet) => entity == EntityKind::Features,
         Some(_) => false,
+    }
+}
+
+/// The kind of the language of an entity.
+pub(crate) fn kind_of_entity(kind: EntityKind) -> Kind {
+    match kind {
+        EntityKind::Dataset => Kind::Dataset,
+        EntityKind::Model => Kind::Model,
+        EntityKind::Features => Kind::FeatureSet,
+        EntityKind::Artifact => Kind::Artifact,
     }
 }
 
@@ -54,32 +65,43 @@ pub(crate) fn noun_word(kind: Option<Kind>) -> &'static str {
 impl World {
     /// The nodes of a name; `version` is what stands behind `@`.
     pub(crate) fn nodes_of_ref(&self, reference: &Ref, name: &str, version: Option<&str>) -> Result<Nodes, Diagnostic> {
-        if matches!(
+        let is_version = matches!(
             reference.kind,
-            Some(
-                Kind::Run
-                    | Kind::Event
-                    | Kind::Transform
-                    | Kind::Training
-                    | Kind::Evaluation
-                    | Kind::Audit
-                    | Kind::Deployment
-                    | Kind::Retirement
-            )
-        ) {
-            return self.events_of_ref(reference, name);
+            None | Some(Kind::Dataset | Kind::Model | Kind::FeatureSet | Kind::Artifact | Kind::Agent)
+        );
+        match (is_version, version) {
+            (false, None) => return self.events_of_ref(reference, name),
+            (false, Some(_)) => return Err(unbuilt("`@` behind the id of a run or event", reference.span)),
+            _ => {}
         }
         let entity = self.entity_of_ref(reference, name)?;
         let versions = match version {
             None => self.view.versions(entity).into_iter().filter(|v| self.view.has_version(*v)).collect(),
             Some(version) => vec![self.version_of(entity, version, reference)?],
         };
-        Ok(Nodes { versions: Bits::of(versions), events: Bits::default() })
+        Ok(Nodes::of_versions(Bits::of(versions)))
+    }
+
+    /// Whether a step is of a kind of the language.
+    pub(crate) fn is_step(&self, kind: Kind, leader: Position) -> bool {
+        if kind == Kind::Event {
+            return true;
+        }
+        let of = self.step_kind(leader);
+        match kind {
+            Kind::Run => matches!(of, EventKind::Transform | EventKind::Training | EventKind::Evaluation),
+            kind => event_kind(kind) == Some(of),
+        }
+    }
+
+    /// Whether a text is the whole name of something.
+    pub(crate) fn is_name(&self, text: &str) -> bool {
+        self.view.entities_named(text).into_iter().any(|e| self.is_visible(e))
     }
 
     /// The one entity of a name.
     pub(crate) fn entity_of_ref(&self, reference: &Ref, name: &str) -> Result<EntityId, Diagnostic> {
-        let all = self.entities_spelled(name);
+        let all = self.entities_spelled(name, reference.kind);
         let fitting: Vec<EntityId> =
             all.iter().copied().filter(|e| fits(reference.kind, self.view.entity_kind(*e))).collect();
         match fitting[..] {
@@ -90,19 +112,20 @@ impl World {
     }
 
     /// The visible entities of a spelling: the whole text as a name, else namespace and name around the last `::`.
-    fn entities_spelled(&self, name: &str) -> Vec<EntityId> {
+    fn entities_spelled(&self, name: &str, kind: Option<Kind>) -> Vec<EntityId> {
         let visible = |e: &EntityId| self.is_visible(*e);
+        let fitting = |list: &[EntityId]| list.iter().any(|e| fits(kind, self.view.entity_kind(*e)));
         let whole: Vec<_> = self.view.entities_named(name).into_iter().filter(visible).collect();
-        if !whole.is_empty() {
+        if fitting(&whole) {
             return whole;
         }
-        let Some((namespace, rest)) = name.rsplit_once("::") else { return whole };
-        let rest = rest.replace("%3A%3A", "::").replace("%25", "%");
+        let Some((namespace, rest)) = split_qualified(name) else { return whole };
         let named = self.view.entities_named(&rest).into_iter().filter(visible);
-        named.filter(|e| self.view.entity_namespace(*e) == namespace).collect()
+        let qualified: Vec<_> = named.filter(|e| self.view.entity_namespace(*e) == namespace).collect();
+        if whole.is_empty() || fitting(&qualified) { qualified } else { whole }
     }
 
-    /// Whether an entity has a visible version, or was at least named here.
+    /// Whether an entity has a visible version.
     fn is_visible(&self, entity: EntityId) -> bool {
         self.view.versions(entity).into_iter().any(|v| self.view.has_version(v))
     }
@@ -123,7 +146,7 @@ impl World {
             }
         }
         let names: Vec<String> = (0..self.view.n_entities().min(SUGGEST_FROM_MAX))
-            .filter(|e| fits(reference.kind, self.view.entity_kind(*e)))
+            .filter(|e| fits(reference.kind, self.view.entity_kind(*e)) && self.is_visible(*e))
             .map(|e| self.view.entity_name(e).to_owned())
             .collect();
         error.suggest(suggest(name, names.iter().map(String::as_str)))
@@ -183,33 +206,24 @@ impl World {
         {
             return self.numbered(entity, number).map_err(unknown);
         }
-        let alias = self.alias(entity, text);
-        let versions = self.view.versions(entity);
-        let mut labeled: Vec<VersionId> = versions
-            .iter()
-            .copied()
-            .filter(|v| self.view.label(*v) == Some(text) && self.view.has_version(*v))
-            .collect();
-        labeled.extend(alias);
-        labeled.sort_unstable();
-        labeled.dedup();
-        match labeled[..] {
-            [one] => Ok(one),
-            [] => match digits.parse::<u32>() {
-                Ok(number) => self.numbered(entity, number).map_err(unknown),
-                Err(_) => Err(unknown(None)),
-            },
-            // A label that was moved to other bytes stands for the newest version that has it.
-            [.., newest] if alias.is_none() => Ok(newest),
-            _ => Err(Diagnostic::new("E0202", format!("`{text}` is an alias and a label of `{name}`"))
-                .label(span, "which one?")
-                .help(
-                    labeled
-                        .iter()
-                        .map(|v| format!("{}@v{}", quote(name), self.view.number(*v)))
-                        .collect::<Vec<_>>()
-                        .join(" · "),
-                )),
+        // A label that was moved to other bytes stands for the newest version that has it.
+        let versions = self.view.versions(entity).into_iter();
+        let labeled = versions.filter(|v| self.view.label(*v) == Some(text) && self.view.has_version(*v)).max();
+        let number = digits.parse::<u32>().ok().map(|n| self.numbered(entity, n));
+        let by_number = number.as_ref().and_then(|n| n.as_ref().ok().copied());
+        let mut hits: Vec<VersionId> = [labeled, self.alias(entity, text), by_number].into_iter().flatten().collect();
+        hits.sort_unstable();
+        hits.dedup();
+        match (&hits[..], number) {
+            ([one], _) => Ok(*one),
+            ([], Some(Err(why))) => Err(unknown(why)),
+            ([], _) => Err(unknown(None)),
+            (several, _) => {
+                let spelled = several.iter().map(|v| format!("{}@v{}", quote(name), self.view.number(*v)));
+                Err(Diagnostic::new("E0202", format!("`{text}` means several versions of `{name}`"))
+                    .label(span, "which one?")
+                    .help(spelled.collect::<Vec<_>>().join(" · ")))
+            }
         }
     }
 
@@ -223,25 +237,52 @@ impl World {
         }
     }
 
-    /// Steps or events by the id of their run or their own.
+    /// Steps by the id of their run, or of one of their events.
     fn events_of_ref(&self, reference: &Ref, name: &str) -> Result<Nodes, Diagnostic> {
-        let mut events: Vec<Position> = Vec::new();
-        for namespace in self.view.namespaces() {
-            let namespace = self.view.text(namespace);
-            if reference.kind != Some(Kind::Event) {
-                events.extend(self.view.run_events(namespace, name).into_iter().map(|e| self.view.leader(e)));
+        let found = self.steps_spelled(reference, name);
+        match &found[..] {
+            [(_, steps)] => Ok(Nodes::of_steps(steps.clone())),
+            [] => {
+                let text = format!("no {} has the id `{name}`", noun_word(reference.kind));
+                Err(Diagnostic::new("E0201", text).label(reference.name.span, "unknown id"))
             }
-            events.extend(self.view.find_event(namespace, name).filter(|e| self.view.sees(*e)));
+            several => {
+                let text = format!("`{name}` is an id in {} namespaces", several.len());
+                let error = Diagnostic::new("E0202", text).label(reference.name.span, "which one?");
+                let spelled = |namespace: &str| {
+                    let id = name.replace('%', "%25").replace("::", "%3A%3A");
+                    format!("{} {}", noun_word(reference.kind), quote(&format!("{namespace}::{id}")))
+                };
+                Err(several.iter().take(3).fold(error, |error, (namespace, _)| error.help(spelled(namespace))))
+            }
         }
-        if let Some(position) = name.strip_prefix('#').and_then(|n| n.parse().ok()) {
-            events.extend(Some(position).filter(|p| self.view.sees(*p)));
+    }
+
+    /// The steps of an id, by namespace: the whole text as an id, else namespace and id around the last `::`.
+    fn steps_spelled(&self, reference: &Ref, name: &str) -> Vec<(String, Bits)> {
+        let position = name.strip_prefix('#').and_then(|n| n.parse().ok()).filter(|p| self.view.sees(*p));
+        if let Some(position) = position {
+            return vec![(String::new(), Bits::of([self.view.leader(position)]))];
         }
-        if events.is_empty() {
-            let word = noun_word(reference.kind);
-            return Err(Diagnostic::new("E0201", format!("no {word} has the id `{name}`"))
-                .label(reference.name.span, "unknown id"));
+        let mut found = Vec::new();
+        for namespace in self.view.namespaces().into_iter().map(|n| self.view.text(n)) {
+            found.extend(Some((namespace.to_owned(), self.steps_of_id(reference, namespace, name))));
         }
-        Ok(Nodes { versions: Bits::default(), events: Bits::of(events) })
+        found.retain(|(_, steps)| !steps.is_empty());
+        if let (true, Some((namespace, id))) = (found.is_empty(), split_qualified(name)) {
+            found.extend(Some((namespace.to_owned(), self.steps_of_id(reference, namespace, &id))));
+        }
+        found.retain(|(_, steps)| !steps.is_empty());
+        found
+    }
+
+    fn steps_of_id(&self, reference: &Ref, namespace: &str, id: &str) -> Bits {
+        let view = &self.view;
+        let mut events = if reference.kind == Some(Kind::Event) { Vec::new() } else { view.run_events(namespace, id) };
+        events.extend(view.find_event(namespace, id).filter(|e| view.sees(*e)));
+        let mut steps = Bits::of(events.into_iter().map(|e| view.leader(e)));
+        steps.retain(|leader| reference.kind.is_none_or(|kind| self.is_step(kind, leader)));
+        steps
     }
 
     /// The versions whose digest begins with some digits.
@@ -257,7 +298,7 @@ impl World {
                 format!("no {} has a digest that begins with `{prefix}`", noun_word(hash.kind)),
             )
             .label(hash.span, "unknown digest")),
-            1 => Ok(Nodes { versions: Bits::of(found.iter().map(|(_, v)| *v)), events: Bits::default() }),
+            1 => Ok(Nodes::of_versions(Bits::of(found.iter().map(|(_, v)| *v)))),
             n => {
                 let mut error = Diagnostic::new("E0203", format!("`{prefix}` matches {n} artifacts"))
                     .label(hash.span, "write more digits");
@@ -283,7 +324,7 @@ impl World {
             let text = format!("the content of `{}` is not recorded here", file.path);
             return Err(Diagnostic::new("E0201", text).label(file.span, "unknown content"));
         }
-        Ok(Nodes { versions: Bits::of(versions), events: Bits::default() })
+        Ok(Nodes::of_versions(Bits::of(versions)))
     }
 
     /// `dataset churn-raw@v3`.
@@ -292,6 +333,25 @@ impl World {
         let kind = kind_word(self.view.entity_kind(entity));
         format!("{kind} {}@v{}", quote(self.view.entity_name(entity)), self.view.number(version))
     }
+}
+
+/// The kind of events that a word of the language means.
+fn event_kind(kind: Kind) -> Option<EventKind> {
+    Some(match kind {
+        Kind::Transform => EventKind::Transform,
+        Kind::Training => EventKind::Training,
+        Kind::Evaluation => EventKind::Evaluation,
+        Kind::Audit => EventKind::Audit,
+        Kind::Deployment => EventKind::Deployment,
+        Kind::Retirement => EventKind::Retirement,
+        _ => return None,
+    })
+}
+
+/// Namespace and name of a qualified spelling.
+fn split_qualified(name: &str) -> Option<(&str, String)> {
+    let (namespace, rest) = name.rsplit_once("::")?;
+    Some((namespace, rest.replace("%3A%3A", "::").replace("%25", "%")))
 }
 
 /// The fewest characters that tell digests apart, a little more than needed.

@@ -125,10 +125,10 @@ pub(crate) enum TestPlan {
 /// A value to compare with.
 #[derive(Clone, Debug)]
 pub(crate) enum Constant {
-    /// A number; sizes in bytes, durations in seconds.
-    Number(f64),
+    /// A number, sizes in bytes, durations in seconds; and how it was written, if that may be a name.
+    Number(f64, String),
     /// A text.
     Text(String),
-    /// A stretch of time, as dates are; start and end, the end not included.
+    /// A stretch of time, as dates are: start and end, the end not included; and how it was written, if absolute.
     Time(Time, Time, String),
 }

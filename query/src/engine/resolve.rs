@@ -7,7 +7,7 @@ use lineage_store::graph::{Symbol, View};
 use lineage_store::time::Time;
 
 use super::Request;
-use super::attribute::{Attribute, BuiltIn};
+use super::attribute::{Attribute, BuiltIn, Sort};
 use super::clock::{self, Stretch};
 use super::names;
 use super::plan::{
@@ -15,8 +15,8 @@ use super::plan::{
 };
 use super::world::World;
 use crate::syntax::ast::{
-    At, Attr, KnownAt, List, Name, NameValue, Operand, Pred, Quantifier, Rel, Relation, Set, Span, Test, TimeExpr,
-    TimeKind, TimeUnit, Unit, Value, ValueKind, Window, WindowKind, With,
+    At, Attr, Kind, KnownAt, List, Name, NameValue, Noun, Operand, Pred, Quantifier, Ref, Rel, Relation, Set, Span,
+    Test, TimeExpr, TimeKind, TimeUnit, Unit, Value, ValueKind, Window, WindowKind, With,
 };
 use crate::syntax::{Diagnostic, suggest};
 
@@ -57,22 +57,26 @@ impl<'a> Resolver<'a> {
                 *position as u32 + 1
             }
             Some(KnownAt::Time(time)) => {
-                let until = self.stretch(time, self.request.now)?.last(self.request.now);
-                self.past(time, self.request.now)?;
-                self.head.count_recorded_by(until)
+                let stretch = self.stretch(time, self.request.now)?;
+                self.past(time, stretch, self.request.now)?;
+                self.head.count_recorded_by(stretch.last(self.request.now))
             }
         };
         let recorded = count.checked_sub(1).map(|last| self.head.recorded(last));
-        let default = match (known_at, self.request.now_is_set, outer) {
-            (None, _, Some(outer)) => outer.until,
+        let now = match (known_at, self.request.now_is_set, outer) {
+            (None, _, Some(outer)) => outer.now,
             (Some(_), false, _) => recorded.unwrap_or(self.request.now),
             _ => self.request.now,
         };
+        // An inner `known at` leaves an outer `as of` as it is.
+        let fixed = outer.filter(|w| w.until != w.now).map(|w| w.until);
         let until = match as_of {
-            None => default,
+            None => fixed.unwrap_or(now),
+            // What is relative is so to the outer time; what lies ahead of the real one is an error.
             Some(time) => {
-                self.past(time, default)?;
-                self.stretch(time, default)?.last(default)
+                let stretch = self.stretch(time, fixed.unwrap_or(now))?;
+                self.past(time, stretch, now)?;
+                stretch.last(now)
             }
         };
         // Nothing happened later than it was recorded, so a later T restricts nothing.
@@ -80,15 +84,16 @@ impl<'a> Resolver<'a> {
             Some(last) if until >= last && count == self.head.count() => self.head.clone(),
             _ => self.head.at(count, until),
         };
+        let retracted = retracted || outer.is_some_and(|w| w.retracted);
         let view = if retracted { view.including_retracted() } else { view };
-        Ok((World::new(view, until), as_of.map(|_| until)))
+        Ok((World::new(view, until, now, retracted), as_of.map(|_| until)))
     }
 
     /// A set as a plan.
     pub(crate) fn set(&self, set: &Set, world: &World) -> Resolved<Plan> {
         Ok(match set {
-            Set::Kind(noun) if noun.kind == crate::syntax::ast::Kind::Agent => {
-                return Err(unbuilt("agents", noun.span));
+            Set::Kind(Noun { kind: Kind::Agent, span }) | Set::Ref(Ref { kind: Some(Kind::Agent), span, .. }) => {
+                return Err(unbuilt("agents", *span));
             }
             Set::Kind(noun) => Plan::Kind(noun.kind),
             Set::Ref(reference) => {
@@ -109,6 +114,9 @@ impl<'a> Resolver<'a> {
             Set::Rel(rel) => Plan::Rel(Box::new(self.rel(rel, world)?)),
             Set::With(with) => Plan::With(Box::new(self.with(with, world)?)),
             Set::Happened(happened) => {
+                if let Some(Window { kind: WindowKind::SinceLast(_), span }) = &happened.window {
+                    return Err(unbuilt("`since … last …` of what events are about", *span));
+                }
                 Plan::Happened(self.when(happened.by.as_ref(), happened.window.as_ref(), world)?)
             }
             Set::Pred(pred) => Plan::Pred(Box::new(self.pred(pred, world)?)),
@@ -150,8 +158,10 @@ impl<'a> Resolver<'a> {
     /// The symbol of a tag; a tag that was never used is a value like any other and matches nothing.
     fn tag(&self, tag: &Value, world: &World) -> Resolved<Symbol> {
         match self.constant(tag, world)? {
-            Constant::Text(text) => Ok(world.view.symbol(&text).unwrap_or(Symbol::MAX)),
-            Constant::Number(_) | Constant::Time(..) => Err(type_error("a tag is a text", tag.span)),
+            Constant::Text(text) | Constant::Number(_, text) | Constant::Time(.., text) if !text.is_empty() => {
+                Ok(world.view.symbol(&text).unwrap_or(Symbol::MAX))
+            }
+            _ => Err(type_error("a tag is a text", tag.span)),
         }
     }
 
@@ -162,7 +172,9 @@ impl<'a> Resolver<'a> {
             set => vec![self.set(set, world)?],
         };
         let mut kinds = Vec::new();
-        kinds_of(&operand.set, &mut kinds);
+        for (set, plan) in std::iter::once(&operand.set).zip(&sets) {
+            kinds_of(set, plan, world, &mut kinds);
+        }
         Ok(OperandPlan { quantifier: operand.quantifier, sets, kinds })
     }
 
@@ -171,15 +183,16 @@ impl<'a> Resolver<'a> {
         let NameValue::Param(param) = &name.value else { return Ok(Vec::new()) };
         let texts = self.param(param, name.span)?;
         let one = |text: &String| {
-            let (text, version) = match text.rsplit_once('@') {
-                Some((name, version)) => (name, Some(version)),
-                None => (text.as_str(), None),
-            };
-            let reference = crate::syntax::ast::Ref {
+            let reference = Ref {
                 kind: None,
-                name: Name { value: NameValue::Text(text.to_owned()), span: name.span },
+                name: Name { value: NameValue::Text(text.clone()), span: name.span },
                 version: None,
                 span: name.span,
+            };
+            // A name may have an `@` in it.
+            let (text, version) = match text.rsplit_once('@') {
+                Some((name, version)) if !world.is_name(text) => (name, Some(version)),
+                _ => (text.as_str(), None),
             };
             world.nodes_of_ref(&reference, text, version).map(Plan::Nodes)
         };
@@ -213,7 +226,7 @@ impl<'a> Resolver<'a> {
         let folded = View::environment_name(name);
         let symbol = world.view.environment(name);
         let mut known: Vec<String> = self.request.environments.iter().map(|e| View::environment_name(e)).collect();
-        known.extend(world.view.slot_changes().iter().map(|c| world.view.text(c.environment).to_owned()));
+        known.extend(world.slot_changes().iter().map(|c| world.view.text(c.environment).to_owned()));
         known.sort();
         known.dedup();
         if known.contains(&folded) {
@@ -241,27 +254,32 @@ impl<'a> Resolver<'a> {
 
     fn actor(&self, name: &Name, world: &World) -> Resolved<Symbol> {
         let text = self.name(name)?;
-        let actors = world.view.actors();
-        if let Some(symbol) = world.view.symbol(&text).filter(|s| actors.contains(s)) {
+        if let Some(symbol) = world.view.symbol(&text).filter(|s| world.has_actor(*s)) {
             return Ok(symbol);
         }
         let error = Diagnostic::new("E0201", format!("no agent is named `{text}`")).label(name.span, "unknown agent");
-        Err(error.suggest(suggest(&text, actors.iter().map(|a| world.view.text(*a)))))
+        let actors: Vec<&str> = world.actors().into_iter().map(|a| world.view.text(a)).collect();
+        Err(error.suggest(suggest(&text, actors)))
     }
 
     fn window(&self, window: &Window, world: &World) -> Resolved<WindowSpan> {
         let now = world.until;
         let between = |from: Time, to: Time| Ok(WindowSpan::Between(from, to));
+        let stretch = |time: &TimeExpr| {
+            let stretch = self.stretch(time, now)?;
+            self.past(time, stretch, now)?;
+            Ok::<_, Diagnostic>(stretch)
+        };
         match &window.kind {
-            WindowKind::Since(t) => between(self.stretch(t, now)?.start, Time::MAX),
-            WindowKind::Before(t) => between(Time::MIN, self.stretch(t, now)?.start),
-            WindowKind::After(t) => between(self.stretch(t, now)?.end, Time::MAX),
+            WindowKind::Since(t) => between(stretch(t)?.start, Time::MAX),
+            WindowKind::Before(t) => between(Time::MIN, stretch(t)?.start),
+            WindowKind::After(t) => between(stretch(t)?.end, Time::MAX),
             WindowKind::During(t) => {
-                let Stretch { start, end } = self.stretch(t, now)?;
+                let Stretch { start, end } = stretch(t)?;
                 between(start, end)
             }
             WindowKind::Between(a, b) => {
-                let (from, to) = (self.stretch(a, now)?.start, self.stretch(b, now)?.end);
+                let (from, to) = (stretch(a)?.start, stretch(b)?.end);
                 if from >= to {
                     return Err(Diagnostic::new("E0402", "the window ends before it begins")
                         .label(window.span, "turn it around"));
@@ -277,8 +295,8 @@ impl<'a> Resolver<'a> {
     }
 
     /// Only a date wholly after now is an error.
-    fn past(&self, time: &TimeExpr, now: Time) -> Resolved<()> {
-        if self.stretch(time, now)?.start > now {
+    fn past(&self, time: &TimeExpr, stretch: Stretch, now: Time) -> Resolved<()> {
+        if stretch.start > now {
             return Err(
                 Diagnostic::new("E0401", format!("this time is after now, {now}")).label(time.span, "in the future")
             );
@@ -312,18 +330,27 @@ impl<'a> Resolver<'a> {
         let attribute = self.attribute(&pred.attr, world)?;
         let test = match &pred.test {
             Test::Has => TestPlan::Has,
-            Test::True => TestPlan::True,
+            Test::True => {
+                if let (Some(sort), Attribute::BuiltIn(b)) = (attribute.sort(), &attribute)
+                    && sort != Sort::Truth
+                {
+                    let text = format!("`{}` is neither true nor false", b.word());
+                    return Err(type_error(&text, pred.attr.span).help(format!("has {}", b.word())));
+                }
+                TestPlan::True
+            }
             Test::Compare(comparison, value) => TestPlan::Compare(*comparison, self.typed(&attribute, value, world)?),
             Test::In(values) => {
                 TestPlan::In(values.iter().map(|v| self.typed(&attribute, v, world)).collect::<Resolved<_>>()?)
             }
             Test::InParam(name) => {
                 let NameValue::Param(param) = &name.value else { return Err(unbuilt("this list", name.span)) };
-                TestPlan::In(self.param(param, name.span)?.into_iter().map(loose).collect())
+                let one = |text| suited(&attribute, self.text_constant(text, name.span, world)?, name.span);
+                TestPlan::In(self.param(param, name.span)?.into_iter().map(one).collect::<Resolved<_>>()?)
             }
-            Test::Like(value) => match self.constant(value, world)? {
-                Constant::Text(text) => TestPlan::Like(text),
-                _ => return Err(type_error("`like` takes a text with `%` and `_`", value.span)),
+            Test::Like(value) => match suited_to_like(&attribute, self.constant(value, world)?) {
+                Some(text) => TestPlan::Like(text),
+                None => return Err(type_error("`like` compares texts, with `%` and `_`", value.span)),
             },
             Test::Between(low, high) => {
                 TestPlan::Between(self.typed(&attribute, low, world)?, self.typed(&attribute, high, world)?)
@@ -332,51 +359,31 @@ impl<'a> Resolver<'a> {
         Ok(PredPlan { attribute, test })
     }
 
-    /// A value that suits an attribute; comparing a time or number with anything else is an error of the plan.
+    /// A value that suits an attribute.
     fn typed(&self, attribute: &Attribute, value: &Value, world: &World) -> Resolved<Constant> {
-        let constant = self.constant(value, world)?;
-        let Attribute::BuiltIn(built_in) = attribute else { return Ok(constant) };
-        let wants = match built_in {
-            BuiltIn::Created | BuiltIn::Recorded | BuiltIn::Occurred | BuiltIn::Started | BuiltIn::ValidUntil => {
-                "a time"
-            }
-            BuiltIn::Version | BuiltIn::Size | BuiltIn::Rows | BuiltIn::Attempt | BuiltIn::Position => "a number",
-            BuiltIn::Latest | BuiltIn::Live | BuiltIn::Independent => return Ok(constant),
-            _ => "a text",
-        };
-        match (wants, &constant) {
-            ("a time", Constant::Time(..)) | ("a number", Constant::Number(_)) | ("a text", Constant::Text(_)) => {
-                Ok(constant)
-            }
-            // A bare number may be a name, such as a label.
-            ("a text", Constant::Number(n)) => Ok(Constant::Text(n.to_string())),
-            ("a text", Constant::Time(.., text)) => Ok(Constant::Text(text.clone())),
-            ("a number", Constant::Text(text)) if *built_in == BuiltIn::Version => {
-                let number = text.strip_prefix('v').and_then(|n| n.parse::<u32>().ok());
-                number
-                    .map(|n| Constant::Number(n.into()))
-                    .ok_or_else(|| type_error("`version` is a number", value.span))
-            }
-            _ => Err(type_error(&format!("`{}` is compared with {wants}", built_in.word()), value.span)),
-        }
+        suited(attribute, self.constant(value, world)?, value.span)
     }
 
     fn constant(&self, value: &Value, world: &World) -> Resolved<Constant> {
         Ok(match &value.kind {
-            ValueKind::Number(number) => Constant::Number(number.value),
-            ValueKind::Quantity(number, unit) => Constant::Number(number.value * factor(*unit)),
+            ValueKind::Number(number) => Constant::Number(number.value, number.text.clone()),
+            ValueKind::Quantity(number, unit) => Constant::Number(number.value * factor(*unit), String::new()),
             ValueKind::Text(text) => Constant::Text(text.clone()),
             ValueKind::Time(kind) => self.time_constant(kind, value.span, world)?,
-            ValueKind::Param(param) => {
-                let text = self.one_param(param, value.span)?;
-                match parse_time(&text) {
-                    Some(kind) => match self.time_constant(&kind, value.span, world)? {
-                        Constant::Time(a, b, _) => Constant::Time(a, b, text),
-                        other => other,
-                    },
-                    None => loose(text),
-                }
-            }
+            ValueKind::Param(param) => self.text_constant(self.one_param(param, value.span)?, value.span, world)?,
+        })
+    }
+
+    /// A parameter's text as the value it looks like.
+    fn text_constant(&self, text: String, span: Span, world: &World) -> Resolved<Constant> {
+        if let Some(kind) = parse_time(&text)
+            && let Constant::Time(from, to, _) = self.time_constant(&kind, span, world)?
+        {
+            return Ok(Constant::Time(from, to, text));
+        }
+        Ok(match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Constant::Number(number, text),
+            _ => Constant::Text(text),
         })
     }
 
@@ -404,9 +411,8 @@ impl<'a> Resolver<'a> {
         {
             return Err(unbuilt(&format!("the attribute `{}`", attr.name), attr.span));
         }
-        let keys = world.view.attribute_keys();
         let symbol = world.view.symbol(&attr.name);
-        let has = |metric: bool| symbol.is_some_and(|s| keys.contains(&(metric, s)));
+        let has = |metric: bool| symbol.is_some_and(|s| world.has_attribute(metric, s));
         let (param, metric) = match attr.namespace {
             Some("metric") => (false, has(true)),
             Some("param") => (has(false), false),
@@ -422,7 +428,7 @@ impl<'a> Resolver<'a> {
                 .help(format!("param.{}", crate::syntax::quote(&attr.name)))),
             (false, false) => {
                 let mut words: Vec<String> = BuiltIn::ALL.iter().map(|b| b.word().to_owned()).collect();
-                words.extend(keys.iter().map(|(_, s)| world.view.text(*s).to_owned()));
+                words.extend(world.attribute_keys().iter().map(|(_, s)| world.view.text(*s).to_owned()));
                 Err(Diagnostic::new("E0301", format!("nothing here has an attribute `{}`", attr.name))
                     .label(attr.span, "unknown attribute")
                     .suggest(suggest(&attr.name, words.iter())))
@@ -477,9 +483,45 @@ fn type_error(what: &str, span: Span) -> Diagnostic {
     Diagnostic::new("E0303", what).label(span, "wrong type")
 }
 
-/// A parameter's text as the value it looks like.
-fn loose(text: String) -> Constant {
-    text.parse::<f64>().ok().filter(|n| n.is_finite()).map_or(Constant::Text(text), Constant::Number)
+/// A value as the type of an attribute; comparing a time or number with anything else is an error of the plan.
+fn suited(attribute: &Attribute, constant: Constant, span: Span) -> Resolved<Constant> {
+    let (Attribute::BuiltIn(built_in), Some(sort)) = (attribute, attribute.sort()) else { return Ok(constant) };
+    match (sort, constant) {
+        (Sort::Time, constant @ Constant::Time(..))
+        | (Sort::Number, constant @ Constant::Number(..))
+        | (Sort::Text, constant @ Constant::Text(_)) => Ok(constant),
+        (Sort::Truth, Constant::Text(text)) if text == "true" || text == "false" => Ok(Constant::Text(text)),
+        // A bare number or date may be a name, such as a label.
+        (Sort::Text, Constant::Number(_, text) | Constant::Time(.., text)) if !text.is_empty() => {
+            Ok(Constant::Text(text))
+        }
+        (Sort::Number, Constant::Text(text)) if *built_in == BuiltIn::Version => {
+            let number = text.strip_prefix('v').and_then(|n| n.parse::<u32>().ok());
+            number.map(|n| Constant::Number(n.into(), text)).ok_or_else(|| type_error("`version` is a number", span))
+        }
+        (sort, _) => {
+            let wants = match sort {
+                Sort::Time => "a time",
+                Sort::Number => "a number",
+                Sort::Text => "a text",
+                Sort::Truth => "`true` or `false`",
+            };
+            Err(type_error(&format!("`{}` is compared with {wants}", built_in.word()), span))
+        }
+    }
+}
+
+/// The pattern of `like`, if the attribute may be a text.
+fn suited_to_like(attribute: &Attribute, constant: Constant) -> Option<String> {
+    let may_be_text = attribute.sort().is_none_or(|sort| sort == Sort::Text);
+    match constant {
+        Constant::Text(text) | Constant::Number(_, text) | Constant::Time(.., text)
+            if may_be_text && !text.is_empty() =>
+        {
+            Some(text)
+        }
+        _ => None,
+    }
 }
 
 fn parse_time(text: &str) -> Option<TimeKind> {
@@ -508,23 +550,39 @@ fn factor(unit: Unit) -> f64 {
     }
 }
 
-/// The kinds that a set's nodes have, as far as its words tell.
-fn kinds_of(set: &Set, kinds: &mut Vec<crate::syntax::ast::Kind>) {
-    match set {
-        Set::Kind(noun) => kinds.push(noun.kind),
-        Set::Ref(reference) => kinds.extend(reference.kind),
-        Set::And(members) => members.iter().for_each(|m| {
-            if let Set::Kind(noun) = m {
-                kinds.push(noun.kind);
+/// The kinds that a set's nodes have: as its words tell, and of names as they are. None: any.
+fn kinds_of(set: &Set, plan: &Plan, world: &World, kinds: &mut Vec<Kind>) {
+    match (set, plan) {
+        (Set::Kind(noun), _) => kinds.push(noun.kind),
+        (Set::Ref(Ref { kind: Some(kind), .. }), _) => kinds.push(*kind),
+        (_, Plan::Nodes(nodes)) => {
+            for version in nodes.versions.iter() {
+                let kind = names::kind_of_entity(world.kind_of(version));
+                if !kinds.contains(&kind) {
+                    kinds.push(kind);
+                }
             }
-        }),
-        Set::Or(members) => members.iter().for_each(|m| kinds_of(m, kinds)),
-        Set::At(at) => kinds_of(&at.set, kinds),
+        }
+        (Set::And(members), Plan::And(plans)) => {
+            let mut told = members.iter().zip(plans).map(|(member, plan)| {
+                let mut kinds = Vec::new();
+                kinds_of(member, plan, world, &mut kinds);
+                kinds
+            });
+            kinds.extend(told.find(|kinds| !kinds.is_empty()).unwrap_or_default());
+        }
+        (Set::Or(members), Plan::Or(plans)) => {
+            let before = kinds.len();
+            for (member, plan) in members.iter().zip(plans) {
+                let known = kinds.len();
+                kinds_of(member, plan, world, kinds);
+                if kinds.len() == known {
+                    kinds.truncate(before);
+                    return;
+                }
+            }
+        }
+        (Set::At(at), Plan::At(inner, plan)) => kinds_of(&at.set, plan, inner, kinds),
         _ => {}
     }
-}
-
-/// Whether a node's kind is among those of a set; no kinds: any.
-pub(crate) fn kind_is_among(kinds: &[crate::syntax::ast::Kind], entity: lineage_store::event::EntityKind) -> bool {
-    kinds.is_empty() || kinds.iter().any(|k| names::fits(Some(*k), entity))
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::attribute::{Attribute, BuiltIn, Node, Val};
+use super::attribute::{Attribute, BuiltIn, Node, Sort, Val};
 use super::bits::Nodes;
 use super::world::World;
 use crate::output::{Columns, Heading, OutputError};
@@ -38,10 +38,15 @@ pub(crate) fn of_nodes(
     for built_in in &attributes {
         base_column(world, &list, *built_in, &mut columns);
     }
+    let mut shown: Vec<&Attribute> = Vec::new();
     for attribute in show {
-        let repeated = matches!(attribute, Attribute::BuiltIn(b) if attributes.contains(b) && *b != BuiltIn::Hash && *b != BuiltIn::Version);
-        if !repeated {
-            shown_column(world, &list, attribute, &mut columns);
+        let is_base = matches!(attribute, Attribute::BuiltIn(b) if attributes.contains(b) && *b != BuiltIn::Hash);
+        if !is_base && !shown.contains(&attribute) {
+            let mut taken =
+                attributes.iter().map(|b| b.word()).chain(["digest"]).chain(shown.iter().map(|a| a.heading()));
+            let is_taken = taken.any(|word| word == attribute.heading());
+            shown_column(world, &list, attribute, is_taken, &mut columns);
+            shown.push(attribute);
         }
     }
     Ok((columns.finish()?, nodes.len()))
@@ -56,7 +61,7 @@ fn base_column(world: &World, list: &[Node], built_in: BuiltIn, columns: &mut Co
                 &heading,
                 list.iter().map(|n| match n {
                     Node::Version(v) => Some(format!("v{}", world.view.number(*v))),
-                    Node::Event(_) => None,
+                    Node::Step(_) | Node::Event(_) => None,
                 }),
             );
         }
@@ -64,18 +69,21 @@ fn base_column(world: &World, list: &[Node], built_in: BuiltIn, columns: &mut Co
             let heading = Heading::new("digest").about(built_in.about());
             columns.text(&heading, list.iter().map(|n| text(world.value(*n, &attribute))));
         }
-        _ => shown_column(world, list, &attribute, columns),
+        _ => shown_column(world, list, &attribute, false, columns),
     }
 }
 
 /// One column of an attribute; its type is that of the first value, and mixed types become text.
-fn shown_column(world: &World, list: &[Node], attribute: &Attribute, columns: &mut Columns) {
+fn shown_column(world: &World, list: &[Node], attribute: &Attribute, qualified: bool, columns: &mut Columns) {
     let values: Vec<Option<Val>> = list.iter().map(|n| world.value(*n, attribute)).collect();
-    value_column(&heading_of(attribute), attribute, values, columns);
+    value_column(&heading_of(attribute, qualified), is_whole(attribute), values, columns);
 }
 
-fn heading_of(attribute: &Attribute) -> Heading {
+/// The heading of an attribute; `qualified` if another column has its name.
+fn heading_of(attribute: &Attribute, qualified: bool) -> Heading {
     match attribute {
+        Attribute::Param(_, name) if qualified => Heading::new(format!("param.{name}")).about("parameter"),
+        Attribute::Metric(_, name) if qualified => Heading::new(format!("metric.{name}")).about("metric"),
         Attribute::BuiltIn(b @ BuiltIn::Size) => Heading::new(b.word()).about(b.about()).unit("B"),
         Attribute::BuiltIn(b) => Heading::new(b.word()).about(b.about()),
         Attribute::Param(_, name) => Heading::new(name.clone()).about("parameter"),
@@ -83,12 +91,13 @@ fn heading_of(attribute: &Attribute) -> Heading {
     }
 }
 
-fn value_column(heading: &Heading, attribute: &Attribute, values: Vec<Option<Val>>, columns: &mut Columns) {
+/// Whether the values of an attribute are whole numbers.
+fn is_whole(attribute: &Attribute) -> bool {
+    attribute.sort() == Some(Sort::Number)
+}
+
+fn value_column(heading: &Heading, whole: bool, values: Vec<Option<Val>>, columns: &mut Columns) {
     let all = |test: fn(&Val) -> bool| values.iter().flatten().all(test) && values.iter().any(Option::is_some);
-    let whole = matches!(
-        attribute,
-        Attribute::BuiltIn(BuiltIn::Size | BuiltIn::Rows | BuiltIn::Version | BuiltIn::Attempt | BuiltIn::Position)
-    );
     if all(|v| matches!(v, Val::Number(_))) {
         let numbers = values.iter().map(|v| if let Some(Val::Number(n)) = v { Some(*n) } else { None });
         if whole {
@@ -120,8 +129,7 @@ fn text(value: Option<Val>) -> Option<String> {
 
 /// The nodes in order: keys first, missing last, then kind, name, number and digest.
 fn ordered(world: &World, nodes: &Nodes, keys: &[SortKey], limit: Option<u64>) -> Vec<Node> {
-    let versions = nodes.versions.iter().map(Node::Version);
-    let mut list: Vec<Node> = versions.chain(nodes.events.iter().map(Node::Event)).collect();
+    let mut list: Vec<Node> = nodes.iter().collect();
     list.sort_by_cached_key(|node| default_key(world, *node));
     for key in keys.iter().rev() {
         let mut keyed: Vec<(Option<Val>, Node)> = list.iter().map(|n| (world.value(*n, &key.attribute), *n)).collect();
@@ -142,12 +150,13 @@ fn default_key(world: &World, node: Node) -> (u8, Vec<u8>, Vec<u8>, u32) {
             let (name, namespace) = (world.view.entity_name(entity), world.view.entity_namespace(entity));
             (world.view.entity_kind(entity) as u8, name.into(), namespace.into(), world.view.number(v))
         }
-        Node::Event(e) => (u8::MAX, Vec::new(), Vec::new(), e),
+        Node::Step(e) | Node::Event(e) => (u8::MAX, Vec::new(), Vec::new(), e),
     }
 }
 
+/// Missing values last, and what is no number with them.
 fn by_value(a: Option<&Val>, b: Option<&Val>, descending: bool) -> Ordering {
-    match (a, b) {
+    match (a.filter(|v| !is_nan(v)), b.filter(|v| !is_nan(v))) {
         (None, None) => Ordering::Equal,
         (None, _) => Ordering::Greater,
         (_, None) => Ordering::Less,
@@ -158,9 +167,13 @@ fn by_value(a: Option<&Val>, b: Option<&Val>, descending: bool) -> Ordering {
     }
 }
 
+fn is_nan(value: &Val) -> bool {
+    matches!(value, Val::Number(n) if n.is_nan())
+}
+
 fn order_values(a: &Val, b: &Val) -> Ordering {
     match (a, b) {
-        (Val::Number(a), Val::Number(b)) => a.total_cmp(b),
+        (Val::Number(a), Val::Number(b)) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
         (Val::Text(a), Val::Text(b)) => a.cmp(b),
         (Val::Bool(a), Val::Bool(b)) => a.cmp(b),
         (Val::Time(a), Val::Time(b)) => a.cmp(b),
@@ -186,86 +199,98 @@ pub(crate) struct AggregatePlan {
     pub(crate) per: Vec<Attribute>,
 }
 
-/// One row, or one for each group.
+/// One row, or one for each group; how many groups there were before the limit.
 pub(crate) fn of_aggregate(
     world: &World,
     nodes: &Nodes,
     plan: &AggregatePlan,
+    keys: &[SortKey],
+    limit: Option<u64>,
 ) -> Result<(RecordBatch, usize), OutputError> {
     let mut columns = Columns::new();
-    if plan.per.is_empty() && plan.attribute.is_none() {
-        columns.unsigned(&Heading::new("count").about("number of members"), [Some(nodes.len() as u64)]);
-        return Ok((columns.finish()?, 1));
+    let mut groups = grouped(world, nodes, &plan.per);
+    for key in keys.iter().rev() {
+        if let Some(at) = plan.per.iter().position(|a| *a == key.attribute) {
+            groups.sort_by(|(a, _), (b, _)| by_value(a[at].as_ref(), b[at].as_ref(), key.descending));
+        }
     }
-    let groups = grouped(world, nodes, &plan.per);
+    let total = groups.len();
+    groups.truncate(limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)));
     for (i, attribute) in plan.per.iter().enumerate() {
-        let values = groups.keys().map(|key| key[i].clone()).collect::<Vec<_>>();
-        columns.text(&heading_of(attribute), values);
+        let values = groups.iter().map(|(key, _)| text(key[i].clone()));
+        let earlier = plan.per[..i].iter().any(|a| a.heading() == attribute.heading());
+        columns.text(&heading_of(attribute, earlier), values);
     }
     if let Some(attribute) = &plan.attribute {
         let name = format!("{} {}", function_word(plan.function), attribute.heading());
-        let values = groups.values().map(|members| computed(world, members, attribute, plan.function)).collect();
-        value_column(
-            &Heading::new(name).about("computed over the members that have it"),
-            attribute,
-            values,
-            &mut columns,
-        );
+        let values = groups.iter().map(|(_, members)| computed(world, members, attribute, plan.function)).collect();
+        let whole = is_whole(attribute) && plan.function != Function::Avg;
+        value_column(&Heading::new(name).about("computed over the members that have it"), whole, values, &mut columns);
     } else {
         let heading = Heading::new("count").about("number of members");
-        columns.unsigned(&heading, groups.values().map(|members| Some(members.len() as u64)));
+        columns.unsigned(&heading, groups.iter().map(|(_, members)| Some(members.len() as u64)));
     }
-    let n = groups.len();
-    Ok((columns.finish()?, n))
+    Ok((columns.finish()?, total))
 }
 
-/// Members by the texts of their group attributes; a member with several values is in several groups.
-fn grouped(world: &World, nodes: &Nodes, per: &[Attribute]) -> BTreeMap<Vec<Option<String>>, Vec<Node>> {
-    let mut groups: BTreeMap<Vec<Option<String>>, Vec<Node>> = BTreeMap::new();
+/// The key of a group: a value of each attribute.
+type GroupKey = Vec<Option<Val>>;
+
+/// Members by the values of their group attributes, in order; a member with several values is in several groups.
+fn grouped(world: &World, nodes: &Nodes, per: &[Attribute]) -> Vec<(GroupKey, Vec<Node>)> {
+    let mut groups: BTreeMap<Vec<Option<String>>, (GroupKey, Vec<Node>)> = BTreeMap::new();
     if per.is_empty() {
-        groups.insert(Vec::new(), Vec::new());
+        groups.insert(Vec::new(), Default::default());
     }
-    for node in nodes.versions.iter().map(Node::Version).chain(nodes.events.iter().map(Node::Event)) {
-        let mut keys: Vec<Vec<Option<String>>> = vec![Vec::new()];
+    for node in nodes.iter() {
+        let mut keys: Vec<GroupKey> = vec![Vec::new()];
         for attribute in per {
-            let values: Vec<Option<String>> = match world.value(node, attribute) {
-                Some(Val::List(list)) => list.into_iter().map(Some).collect(),
-                other => vec![text(other)],
+            let values: Vec<Option<Val>> = match world.value(node, attribute) {
+                Some(Val::List(list)) => list.into_iter().map(|item| Some(Val::Text(item))).collect(),
+                other => vec![other],
             };
-            keys = keys
-                .into_iter()
-                .flat_map(|key| values.iter().map(move |v| key.iter().cloned().chain([v.clone()]).collect()))
-                .collect();
+            let with = |key: GroupKey| values.iter().map(move |v| key.iter().cloned().chain([v.clone()]).collect());
+            keys = keys.into_iter().flat_map(with).collect();
         }
         for key in keys {
-            groups.entry(key).or_default().push(node);
+            let texts = key.iter().cloned().map(text).collect();
+            groups.entry(texts).or_insert_with(|| (key, Vec::new())).1.push(node);
         }
     }
+    let mut groups: Vec<(GroupKey, Vec<Node>)> = groups.into_values().collect();
+    groups.sort_by(|(a, _), (b, _)| {
+        let orders = a.iter().zip(b).map(|(a, b)| by_value(a.as_ref(), b.as_ref(), false));
+        orders.fold(Ordering::Equal, Ordering::then)
+    });
     groups
 }
 
 fn computed(world: &World, members: &[Node], attribute: &Attribute, function: Function) -> Option<Val> {
-    let values: Vec<Val> = members.iter().filter_map(|n| world.value(*n, attribute)).collect();
-    let numbers: Vec<f64> =
-        values.iter().filter_map(|v| if let Val::Number(n) = v { Some(*n) } else { None }).collect();
+    let values: Vec<Val> = members.iter().filter_map(|n| world.value(*n, attribute)).filter(|v| !is_nan(v)).collect();
+    let number = |v: &Val| if let Val::Number(n) = v { Some(*n) } else { None };
+    let numbers: Vec<f64> = values.iter().filter_map(number).collect();
     match function {
         Function::Count => Some(Val::Number(values.len() as f64)),
         Function::Min => values.into_iter().min_by(order_values),
         Function::Max => values.into_iter().max_by(order_values),
-        Function::Sum => (!numbers.is_empty()).then(|| Val::Number(sum(&numbers))),
-        Function::Avg => (!numbers.is_empty()).then(|| Val::Number(sum(&numbers) / numbers.len() as f64)),
+        Function::Sum => (!numbers.is_empty()).then(|| Val::Number(sum(numbers))),
+        Function::Avg => {
+            let n = numbers.len() as f64;
+            (!numbers.is_empty()).then(|| Val::Number(sum(numbers) / n))
+        }
     }
 }
 
-/// Neumaier's compensated sum, so that the result does not depend on how the members are spread.
-fn sum(numbers: &[f64]) -> f64 {
+/// Neumaier's compensated sum in ascending order, so that the result does not depend on how the members are spread.
+fn sum(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
     let (mut total, mut lost) = (0.0f64, 0.0f64);
     for n in numbers {
         let next = total + n;
         lost += if total.abs() >= n.abs() { (total - next) + n } else { (n - next) + total };
         total = next;
     }
-    total + lost
+    if total.is_finite() { total + lost } else { total }
 }
 
 fn function_word(function: Function) -> &'static str {

@@ -1,6 +1,6 @@
 //! Walking the graph: breadth first, a step at a time, each node once.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use lineage_store::event::{Kind, Role};
 use lineage_store::graph::{Position, Use, VersionId, View};
@@ -42,8 +42,8 @@ impl Edges {
         }
     }
 
-    fn passes(self, kind: Kind) -> bool {
-        self.kinds == u32::MAX || self.kinds >> kind as u32 & 1 == 1
+    fn passes(self, world: &World, leader: Position) -> bool {
+        self.kinds == u32::MAX || self.kinds >> world.step_kind(leader) as u32 & 1 == 1
     }
 }
 
@@ -62,10 +62,19 @@ pub(crate) struct Walk<'a> {
     edges: Edges,
     depth: u32,
     avoiding: Option<&'a Nodes>,
+    /// Whether members of the start set are never found.
+    strict: bool,
+    /// Whether the far ends of copies and links of the start set are not found for that alone.
+    by_steps: bool,
+    start: Nodes,
     seen: Nodes,
+    /// What was seen as the far end of a copy or link only, so that no other is crossed from there.
+    far: Bits,
+    /// What was seen as a far end before, and now is the end of a step.
+    again: Vec<VersionId>,
     found: Reach,
     next: Vec<VersionId>,
-    /// Calls for each training step passed and each version it generated.
+    /// Calls for each step passed and each version it generated.
     on_step: Option<&'a mut dyn FnMut(Position, VersionId)>,
 }
 
@@ -77,16 +86,33 @@ impl<'a> Walk<'a> {
             edges,
             depth: depth.unwrap_or(u32::MAX),
             avoiding: None,
+            strict: true,
+            by_steps: false,
+            start: Nodes::default(),
             seen: Nodes::default(),
+            far: Bits::default(),
+            again: Vec::new(),
             found: Reach::default(),
             next: Vec::new(),
             on_step: None,
         }
     }
 
-    /// Never enters these nodes.
+    /// Never passes these nodes; they may be ends.
     pub(crate) fn avoiding(mut self, nodes: Option<&'a Nodes>) -> Self {
         self.avoiding = nodes;
+        self
+    }
+
+    /// Finds members of the start set, too, where an edge leads to them.
+    pub(crate) fn back_to_start(mut self) -> Self {
+        self.strict = false;
+        self
+    }
+
+    /// Finds nothing without a step.
+    pub(crate) fn by_steps_only(mut self) -> Self {
+        self.by_steps = true;
         self
     }
 
@@ -96,12 +122,12 @@ impl<'a> Walk<'a> {
         self
     }
 
-    /// Everything that a set of nodes led to.
+    /// Everything that a set of versions and steps led to.
     pub(crate) fn downstream(self, start: &Nodes) -> Reach {
         self.run(start, Self::leave, Self::outputs_of_start, |c, v| c.copies.get(&v))
     }
 
-    /// Everything that led to a set of nodes.
+    /// Everything that led to a set of versions and steps.
     pub(crate) fn upstream(self, start: &Nodes) -> Reach {
         self.run(start, Self::enter, Self::inputs_of_start, |c, v| c.originals.get(&v))
     }
@@ -113,11 +139,16 @@ impl<'a> Walk<'a> {
         begin: fn(&mut Self, Position),
         twins: fn(&super::world::Copies, VersionId) -> Option<&Vec<VersionId>>,
     ) -> Reach {
+        self.start = start.clone();
         self.seen = start.clone();
         let mut frontier: Vec<VersionId> = start.versions.iter().collect();
-        self.cross(&mut frontier, twins);
-        for event in start.events.iter() {
-            begin(&mut self, event);
+        self.cross(&mut frontier, twins, self.by_steps);
+        if self.by_steps {
+            // Where a step leads back to the start, copies of that are found, too.
+            self.far |= &start.versions;
+        }
+        for leader in start.events.iter() {
+            begin(&mut self, leader);
         }
         let mut step = 0;
         while step < self.depth && !(frontier.is_empty() && self.next.is_empty()) {
@@ -125,7 +156,7 @@ impl<'a> Walk<'a> {
                 expand(&mut self, version);
             }
             frontier = std::mem::take(&mut self.next);
-            self.cross(&mut frontier, twins);
+            self.cross(&mut frontier, twins, false);
             step += 1;
         }
         self.found
@@ -136,71 +167,89 @@ impl<'a> Walk<'a> {
         &mut self,
         frontier: &mut Vec<VersionId>,
         twins: fn(&super::world::Copies, VersionId) -> Option<&Vec<VersionId>>,
+        silent: bool,
     ) {
         let copies = self.world.copies();
+        let again = std::mem::take(&mut self.again);
         if copies.is_empty() {
             return;
         }
-        for near in frontier.clone() {
+        for near in frontier.iter().copied().chain(again).collect::<Vec<_>>() {
             for far in twins(copies, near).into_iter().flatten() {
-                if self.may_enter_version(*far) && self.seen.versions.insert(*far) {
+                if self.seen.versions.insert(*far) {
+                    self.far.insert(*far);
+                    if !self.is_avoided(*far) {
+                        frontier.push(*far);
+                    }
+                }
+                if !silent && self.may_find(*far) {
                     self.found.crossed = true;
                     self.found.nodes.versions.insert(*far);
-                    frontier.push(*far);
                 }
             }
         }
     }
 
-    fn may_enter_version(&self, version: VersionId) -> bool {
-        self.avoiding.is_none_or(|a| !a.versions.contains(version))
+    fn is_avoided(&self, version: VersionId) -> bool {
+        self.avoiding.is_some_and(|a| a.versions.contains(version))
     }
 
-    fn may_pass(&self, leader: Position) -> bool {
-        self.avoiding.is_none_or(|a| !a.events.contains(leader)) && self.edges.passes(self.world.step_kind(leader))
+    fn may_find(&self, version: VersionId) -> bool {
+        !self.strict || !self.start.versions.contains(version)
     }
 
     fn reach_version(&mut self, version: VersionId) {
-        if self.may_enter_version(version) && self.seen.versions.insert(version) {
+        if self.may_find(version) {
             self.found.nodes.versions.insert(version);
-            self.next.push(version);
+        }
+        let avoided = self.is_avoided(version);
+        if self.seen.versions.insert(version) {
+            if !avoided {
+                self.next.push(version);
+            }
+        } else if self.far.contains(version) {
+            self.far.remove(version);
+            if !avoided {
+                self.again.push(version);
+            }
         }
     }
 
-    /// Takes note of a step; whether it was not passed before.
+    /// Takes note of a step that may be passed at all; whether its edges are to be followed, now.
     fn reach_step(&mut self, leader: Position) -> bool {
-        let new = self.seen.events.insert(leader);
-        if new {
+        let seen = self.seen.events.contains(leader);
+        if seen && self.strict && !self.needs_every_visit(leader) {
+            return false;
+        }
+        if !self.edges.passes(self.world, leader) {
+            return false;
+        }
+        self.seen.events.insert(leader);
+        if !self.strict || !self.start.events.contains(leader) {
             self.found.nodes.events.insert(leader);
         }
-        new
-    }
-
-    /// From a version to what its uses generated.
-    fn leave(&mut self, version: VersionId) {
-        let world = self.world;
-        let view = &world.view;
-        let edges = self.edges;
-        view.uses(version, |event, usage| {
-            if !edges.takes(usage) || (usage == Use::About && !view.kind(event).carries_about()) {
-                return;
-            }
-            let leader = view.leader(event);
-            if self.seen.events.contains(leader) && !self.needs_every_visit(leader) {
-                return;
-            }
-            if !self.may_pass(leader) {
-                return;
-            }
-            self.reach_step(leader);
-            self.outputs(leader, version, usage);
-        });
+        let avoided = self.avoiding.is_some_and(|a| a.events.contains(leader));
+        !avoided && (!seen || self.needs_every_visit(leader))
     }
 
     /// A step whose outputs do not all come from all inputs is looked at from each input.
     fn needs_every_visit(&self, leader: Position) -> bool {
         let view = &self.world.view;
         view.has_from() && self.world.events_of(leader).iter().any(|e| view.plain(*e).is_none())
+    }
+
+    /// From a version to what its uses generated.
+    fn leave(&mut self, version: VersionId) {
+        let view = &self.world.view;
+        let edges = self.edges;
+        view.uses(version, |event, usage| {
+            if edges.takes(usage) && counts_about(view, event, usage) {
+                let leader = view.leader(event);
+                if self.reach_step(leader) {
+                    self.outputs(leader, version, usage);
+                }
+            }
+        });
     }
 
     fn outputs(&mut self, leader: Position, version: VersionId, usage: Use) {
@@ -216,7 +265,7 @@ impl<'a> Walk<'a> {
             }
             return;
         }
-        for target in outputs_for(self.world, leader, version, usage) {
+        for target in outputs_for(self.world, leader, version, usage, self.edges) {
             self.count_step(leader, target);
             self.reach_version(target);
         }
@@ -231,18 +280,12 @@ impl<'a> Walk<'a> {
     /// From a version to what it was made from.
     fn enter(&mut self, version: VersionId) {
         let view = &self.world.view;
-        let mut leaders = HashSet::new();
+        let mut leaders = BTreeSet::new();
         view.makers(version, |event| {
             leaders.insert(view.leader(event));
         });
-        let mut leaders: Vec<_> = leaders.into_iter().collect();
-        leaders.sort_unstable();
         for leader in leaders {
-            if self.seen.events.contains(leader) && !self.needs_every_visit(leader) {
-                continue;
-            }
-            if self.may_pass(leader) {
-                self.reach_step(leader);
+            if self.reach_step(leader) {
                 for source in inputs_for(self.world, leader, version, self.edges) {
                     self.reach_version(source);
                 }
@@ -273,39 +316,57 @@ fn counts_about(view: &View, event: Position, usage: Use) -> bool {
     usage != Use::About || view.kind(event).carries_about()
 }
 
-/// The outputs of a step that a version led to.
-///
-/// `from` lists speak of the inputs of their own event: an input named only by other events of the attempt leads to
-/// every output.
-fn outputs_for(world: &World, leader: Position, version: VersionId, usage: Use) -> Vec<VersionId> {
+/// An input of one event of an attempt.
+struct Input {
+    event: Position,
+    index: u32,
+    version: VersionId,
+    /// Whether its role counts.
+    taken: bool,
+}
+
+fn inputs_of_attempt(world: &World, leader: Position, edges: Edges) -> Vec<Input> {
     let view = &world.view;
     let events = world.events_of(leader);
-    let mut outputs: Vec<VersionId> = Vec::new();
-    let mut restricted = Vec::new();
+    let mut inputs = Vec::new();
     for event in &events {
-        for made in view.made(*event) {
-            match made.from {
-                Some(from) if usage != Use::About => restricted.push((*event, made.version, from)),
-                _ => outputs.push(made.version),
-            }
+        for mention in view.mentions(*event).into_iter().filter(|m| m.usage != Use::About) {
+            let taken = edges.takes(mention.usage);
+            inputs.push(Input { event: *event, index: mention.index, version: mention.version, taken });
         }
     }
-    if restricted.is_empty() {
-        return outputs;
+    // A bare mention that gave way stands for what it gave way to.
+    let gave_way = events.iter().flat_map(|event| view.gave_way(*event).into_iter().map(move |(i, e)| (*event, i, e)));
+    for (event, index, entity) in gave_way {
+        let pinned = inputs.iter().filter(|i| view.entity(i.version) == entity);
+        let also: Vec<Input> = pinned.map(|i| Input { event, index, ..*i }).collect();
+        inputs.extend(also);
     }
-    let uses: Vec<(Position, u32)> = events
-        .iter()
-        .flat_map(|e| view.mentions(*e).into_iter().map(|m| (*e, m)))
-        .filter(|(_, m)| m.version == version && m.usage != Use::About)
-        .map(|(e, m)| (e, m.index))
-        .collect();
-    for (_, output, _) in &restricted {
-        let leads = uses.iter().any(|(event, index)| {
-            let own = restricted.iter().find(|(e, o, _)| e == event && o == output);
-            own.is_none_or(|(_, _, from)| from.contains(index))
-        });
-        if leads {
-            outputs.push(*output);
+    inputs
+}
+
+/// Whether a version is among the inputs that led to an output of an event.
+///
+/// A `from` list speaks of the inputs of its own event: an input named only by other events of the attempt leads to
+/// every output.
+fn leads(inputs: &[Input], version: VersionId, event: Position, from: Option<&Vec<u32>>) -> bool {
+    let mut all = inputs.iter().filter(|i| i.version == version);
+    let Some(from) = from else { return all.any(|i| i.taken) };
+    if all.clone().any(|i| i.event == event) {
+        return all.any(|i| i.event == event && i.taken && from.contains(&i.index));
+    }
+    all.any(|i| i.taken)
+}
+
+/// The outputs of a step that a use of a version led to.
+fn outputs_for(world: &World, leader: Position, version: VersionId, usage: Use, edges: Edges) -> Vec<VersionId> {
+    let inputs = if usage == Use::About { Vec::new() } else { inputs_of_attempt(world, leader, edges) };
+    let mut outputs = Vec::new();
+    for event in world.events_of(leader) {
+        for made in world.view.made(event) {
+            if usage == Use::About || leads(&inputs, version, event, made.from.as_ref()) {
+                outputs.push(made.version);
+            }
         }
     }
     outputs
@@ -314,18 +375,21 @@ fn outputs_for(world: &World, leader: Position, version: VersionId, usage: Use) 
 /// The inputs of a step that led to a version.
 fn inputs_for(world: &World, leader: Position, version: VersionId, edges: Edges) -> Vec<VersionId> {
     let view = &world.view;
-    let mut inputs = Vec::new();
+    let inputs = inputs_of_attempt(world, leader, edges);
+    let mut sources = Vec::new();
     for event in world.events_of(leader) {
-        let own = view.made(event).into_iter().find(|m| m.version == version);
-        let from = own.and_then(|m| m.from);
-        for mention in view.mentions(event) {
-            let leads = mention.usage == Use::About || from.as_ref().is_none_or(|f| f.contains(&mention.index));
-            if leads && edges.takes(mention.usage) && counts_about(view, event, mention.usage) {
-                inputs.push(mention.version);
-            }
+        for made in view.made(event).into_iter().filter(|m| m.version == version) {
+            let led = inputs.iter().filter(|i| leads(&inputs, i.version, event, made.from.as_ref()));
+            sources.extend(led.map(|i| i.version));
+        }
+        let abouts = view.mentions(event).into_iter().filter(|m| m.usage == Use::About);
+        if edges.about && view.kind(event).carries_about() {
+            sources.extend(abouts.map(|m| m.version));
         }
     }
-    inputs
+    sources.sort_unstable();
+    sources.dedup();
+    sources
 }
 
 /// The versions that a set of steps used as inputs.

@@ -3,8 +3,9 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use lineage_store::digest::{Blake3, Digest};
 use lineage_store::event::{Kind, State};
-use lineage_store::graph::{Assertion, EntityId, Position, Subject, Symbol, Use, VersionId, View};
+use lineage_store::graph::{Assertion, EntityId, Position, SlotChange, Subject, Symbol, Use, VersionId, View};
 use lineage_store::time::Time;
 
 /// A slot: namespace, environment and service.
@@ -19,7 +20,7 @@ pub(crate) struct Descriptions {
     of: HashMap<Subject, BTreeSet<Symbol>>,
     aliases: HashMap<(EntityId, Symbol), ((Time, Position), Option<VersionId>)>,
     words: HashMap<(Subject, Word), ((Time, Position), Symbol)>,
-    links: Vec<(Position, Subject, u32)>,
+    links: Vec<(Subject, u32)>,
 }
 
 /// What `describe` sets.
@@ -39,8 +40,13 @@ pub(crate) struct World {
     pub(crate) view: View,
     /// What `now` is, and until when events count.
     pub(crate) until: Time,
+    /// What `now` would be without any `as of`.
+    pub(crate) now: Time,
+    /// Whether retracted events are shown.
+    pub(crate) retracted: bool,
     descriptions: OnceCell<Descriptions>,
     slots: OnceCell<BTreeMap<Slot, BTreeSet<VersionId>>>,
+    slot_changes: OnceCell<Vec<SlotChange>>,
     copies: OnceCell<Copies>,
 }
 
@@ -54,9 +60,41 @@ pub(crate) struct Copies {
 }
 
 impl World {
-    /// The world of a view.
-    pub(crate) fn new(view: View, until: Time) -> Self {
-        Self { view, until, descriptions: OnceCell::new(), slots: OnceCell::new(), copies: OnceCell::new() }
+    /// The world of a view; `now` is what it would be without any `as of`.
+    pub(crate) fn new(view: View, until: Time, now: Time, retracted: bool) -> Self {
+        Self {
+            view,
+            until,
+            now,
+            retracted,
+            descriptions: OnceCell::new(),
+            slots: OnceCell::new(),
+            slot_changes: OnceCell::new(),
+            copies: OnceCell::new(),
+        }
+    }
+
+    /// Completed deployments and retirements, by position.
+    pub(crate) fn slot_changes(&self) -> &[SlotChange] {
+        self.slot_changes.get_or_init(|| self.view.slot_changes())
+    }
+
+    /// What one event changed.
+    pub(crate) fn slot_change(&self, event: Position) -> Option<&SlotChange> {
+        let changes = self.slot_changes();
+        changes.binary_search_by_key(&event, |c| c.event).ok().map(|i| &changes[i])
+    }
+
+    /// Whether any event of a step is visible.
+    pub(crate) fn is_step_here(&self, leader: Position) -> bool {
+        self.view.sees(leader) || !self.events_of(leader).is_empty()
+    }
+
+    /// The event that a version came from: the first that produced it, else the one that minted it.
+    pub(crate) fn birth(&self, version: VersionId) -> Position {
+        let mut first = None;
+        self.view.makers(version, |event| first = Some(first.map_or(event, |f: Position| f.min(event))));
+        first.unwrap_or_else(|| self.view.mint(version))
     }
 
     /// Tags, owners and aliases.
@@ -87,7 +125,7 @@ impl World {
                 Assertion::Owner(text) => latest(&mut d.words, (fact.subject, Word::Owner), at, text),
                 Assertion::Purpose(text) => latest(&mut d.words, (fact.subject, Word::Purpose), at, text),
                 Assertion::Tier(text) => latest(&mut d.words, (fact.subject, Word::Tier), at, text),
-                Assertion::Link(other) => d.links.push((fact.event, fact.subject, other)),
+                Assertion::Link(other) => d.links.push((fact.subject, other)),
             }
         }
         d
@@ -143,7 +181,7 @@ impl World {
 
     fn fold_slots(&self) -> BTreeMap<Slot, BTreeSet<VersionId>> {
         let view = &self.view;
-        let mut changes = view.slot_changes();
+        let mut changes = self.slot_changes().to_vec();
         changes.sort_by_key(|c| (view.time(c.event), c.event));
         let mut slots: BTreeMap<Slot, BTreeSet<VersionId>> = BTreeMap::new();
         for change in changes {
@@ -167,7 +205,7 @@ impl World {
                         && (change.environment == 0 || slot.1 == change.environment)
                         && (change.service == 0 || slot.2 == change.service)
                 };
-                let names_none = versions.is_empty() && view.about_entities(change.event).is_empty();
+                let names_none = !view.has_about(change.event);
                 for (slot, content) in &mut slots {
                     if touched(slot) {
                         content.retain(|v| !names_none && !versions.contains(v));
@@ -217,11 +255,6 @@ impl World {
         latest(true).or_else(|| latest(false)).unwrap_or(leader)
     }
 
-    /// When a step happened.
-    pub(crate) fn occurred(&self, leader: Position) -> Time {
-        self.view.time(self.final_event(leader))
-    }
-
     /// The state of a step.
     pub(crate) fn step_state(&self, leader: Position) -> State {
         self.view.state(self.final_event(leader))
@@ -252,8 +285,8 @@ impl World {
                     copies.add(version, original);
                 }
             }
-            for (event, subject, other) in &self.descriptions().links {
-                self.link(*event, *subject, *other, &mut copies);
+            for (subject, other) in &self.descriptions().links {
+                self.link(*subject, *other, &mut copies);
             }
             copies
         })
@@ -264,52 +297,70 @@ impl World {
         /// Fewer bytes are too often equal by chance.
         const BYTES_MIN: u64 = 64;
         let view = &self.view;
-        if !view.is_external(version) || !view.has_version(version) || view.size(version).is_some_and(|s| s < BYTES_MIN)
-        {
+        let is_small = |v| view.size(v).is_some_and(|s| s < BYTES_MIN);
+        if !view.is_external(version) || !view.has_version(version) || is_small(version) {
             return None;
         }
-        let empty = lineage_store::digest::Blake3::of(&[]).0;
+        let empty = empty_digests();
         let entity = view.entity(version);
         let digests = view.digest_keys_of(version);
-        let twins = digests.iter().filter(|d| **d != empty).flat_map(|d| view.versions_with(d));
-        twins.filter(|v| *v < version && view.entity(*v) != entity).min()
+        let twins = digests.iter().filter(|d| !empty.contains(d)).flat_map(|d| view.versions_with(d));
+        let original = twins.filter(|v| *v < version && view.entity(*v) != entity).min()?;
+        (!is_small(original)).then_some(original)
     }
 
-    fn link(&self, event: Position, subject: Subject, other: u32, copies: &mut Copies) {
+    fn link(&self, subject: Subject, other: u32, copies: &mut Copies) {
         match subject {
             Subject::Version(a) => {
-                let (a, b) = (a, other);
-                let (has_a, has_b) = (!self.makers(a).is_empty(), !self.makers(b).is_empty());
-                if has_a && !has_b { copies.add(b, a) } else { copies.add(a, b) }
+                let (has_a, has_b) = (!self.makers(a).is_empty(), !self.makers(other).is_empty());
+                if self.view.has_version(a) && self.view.has_version(other) {
+                    if has_a && !has_b { copies.add(other, a) } else { copies.add(a, other) }
+                }
             }
             Subject::Entity(a) => {
-                self.link_names(event, a, other, copies);
-                self.link_names(event, other, a, copies);
+                self.link_names(a, other, copies);
+                self.link_names(other, a, copies);
             }
             Subject::Event(_) => {}
         }
     }
 
     /// Each version of `from` without producer points to the version of `to` with the same bytes, else to the one that
-    /// was there when it was first mentioned.
-    fn link_names(&self, _event: Position, from: EntityId, to: EntityId, copies: &mut Copies) {
+    /// a late-bound input would have meant when it was first mentioned.
+    fn link_names(&self, from: EntityId, to: EntityId, copies: &mut Copies) {
         let view = &self.view;
         let visible = |entity| view.versions(entity).into_iter().filter(|v| view.has_version(*v)).collect::<Vec<_>>();
         let targets = visible(to);
         for version in visible(from).into_iter().filter(|v| self.makers(*v).is_empty()) {
             let digests = view.digest_keys_of(version);
             let same = targets.iter().find(|t| view.digest_keys_of(**t).iter().any(|d| digests.contains(d)));
-            let first = view.time(view.mint(version));
-            let bound = || {
-                let made = targets.iter().filter(|t| !self.makers(**t).is_empty());
-                let before = made.clone().filter(|t| view.time(view.mint(**t)) <= first);
-                before.max_by_key(|t| (view.time(view.mint(**t)), **t)).or_else(|| made.min_by_key(|t| **t))
-            };
-            if let Some(target) = same.or_else(bound) {
-                copies.add(version, *target);
+            if let Some(target) = same.copied().or_else(|| view.late_bound(to, self.first_mention(version))) {
+                copies.add(version, target);
             }
         }
     }
+
+    /// The first visible event that mentions a version.
+    fn first_mention(&self, version: VersionId) -> Position {
+        let mint = self.view.mint(version);
+        if self.view.sees(mint) {
+            return mint;
+        }
+        let mut first = None;
+        self.view.uses(version, |event, _| first = Some(first.map_or(event, |f: Position| f.min(event))));
+        first.unwrap_or(mint)
+    }
+}
+
+/// The keys of the digests of no bytes.
+fn empty_digests() -> Vec<[u8; 32]> {
+    let texts = [
+        "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "md5:d41d8cd98f00b204e9800998ecf8427e",
+    ];
+    let others = texts.iter().filter_map(|t| t.parse::<Digest>().ok()).map(|d| d.key());
+    others.chain([Blake3::of(&[]).0]).collect()
 }
 
 impl Copies {

@@ -203,7 +203,14 @@ fn spread(event: Event, id: &str, received: Option<Blake3>, payloads: Vec<Payloa
         part.id = Some(part_id.clone());
         let received = Some(received.unwrap_or_else(|| Blake3::of(part_id.as_bytes())));
         let leaf = Leaf::new(&part, &part_id);
-        prepared.push(Prepared { leaf, event: Box::new(part), id: part_id, received, payloads: Vec::new(), following: 0 });
+        prepared.push(Prepared {
+            leaf,
+            event: Box::new(part),
+            id: part_id,
+            received,
+            payloads: Vec::new(),
+            following: 0,
+        });
     }
     let leaf = Leaf::new(&rest, id);
     // Without an id of its own the event keeps none; only its parts need one.

@@ -5,13 +5,13 @@ use tempfile::TempDir;
 use super::*;
 use crate::time::Time;
 
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 fn event(i: u64) -> Vec<u8> {
     format!(r#"{{"id":"e-{i}","digest":"{}"}}"#, crate::digest::Blake3::of(&i.to_le_bytes())).into_bytes()
 }
 
-fn append(journal: &Journal, until: u64) {
+pub(super) fn append(journal: &Journal, until: u64) {
     let mut writer = journal.lock(SOON).unwrap();
     while writer.count() < until {
         let i = writer.count();
@@ -28,11 +28,11 @@ fn fixture(events: u64) -> (TempDir, Journal, PathBuf) {
     (temp, journal, dir)
 }
 
-fn open(dir: &Path) -> EventStore {
+pub(super) fn open(dir: &Path) -> EventStore {
     EventStore::open(dir).unwrap().unwrap()
 }
 
-fn check(store: &EventStore, journal: &Journal, count: u64) {
+pub(super) fn check(store: &EventStore, journal: &Journal, count: u64) {
     assert_eq!(store.head(), count);
     let mut next = 0;
     let mut see = |record: crate::journal::Record<'_>| {

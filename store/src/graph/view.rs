@@ -245,6 +245,11 @@ impl View {
         self.visible.hidden.len()
     }
 
+    /// How many events below K that had happened by T are hidden.
+    pub fn n_hidden_here(&self) -> usize {
+        self.visible.hidden.iter().filter(|e| self.stack.time(**e) <= self.visible.until).count()
+    }
+
     /// Whether an event is retracted.
     pub fn is_hidden(&self, event: Position) -> bool {
         self.visible.hidden.contains(&event)
@@ -766,6 +771,26 @@ impl View {
             Arc::clone(cache.entry(entity).or_insert_with(fill))
         };
         self.pick(&candidates, event)
+    }
+
+    /// The version of a name that a late-bound input of an event means, or would mean.
+    pub fn late_bound(&self, entity: EntityId, event: Position) -> Option<VersionId> {
+        let mut versions = self.versions(entity);
+        versions.retain(|v| self.has_version(*v));
+        self.pick(&self.candidates(versions), event)
+    }
+
+    /// The inputs of an event, by index, that gave way to a pinned mention of the same name in the attempt.
+    pub fn gave_way(&self, event: Position) -> Vec<(u32, EntityId)> {
+        let (targets, bits) = self.stack.mentions(event);
+        let inputs = targets.iter().zip(bits).filter(|(_, b)| *b & SIDE == INPUT).zip(0..);
+        let bare = inputs.filter(|((target, b), _)| *b & ENTITY != 0 && self.has_pinned_twin(**target, event));
+        bare.map(|((target, _), index)| (index, *target)).collect()
+    }
+
+    /// Whether an event is about anything, whatever it means here.
+    pub fn has_about(&self, event: Position) -> bool {
+        self.stack.mentions(event).1.iter().any(|bits| bits & SIDE == ABOUT)
     }
 
     /// A bare mention gives way to one of the same name with version or digest in the same attempt.

@@ -3,7 +3,8 @@
 use std::io;
 
 use super::line::Lines;
-use super::sealed::LEVEL;
+use super::read::StoredFrame;
+use super::sealed::Packer;
 
 /// Format, lines, bytes of lines, checksum of the compressed bytes.
 const HEADER_BYTES: usize = 13;
@@ -20,13 +21,14 @@ pub(crate) struct Block {
 impl Block {
     /// Compresses lines.
     pub(crate) fn pack(lines: &[u8], count: usize) -> io::Result<Vec<u8>> {
-        let mut value = vec![FORMAT; HEADER_BYTES];
-        value.extend(zstd::bulk::compress(lines, LEVEL)?);
-        let crc = crc32c::crc32c(&value[HEADER_BYTES..]);
-        value[1..5].copy_from_slice(&(count as u32).to_le_bytes());
-        value[5..9].copy_from_slice(&(lines.len() as u32).to_le_bytes());
-        value[9..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
-        Ok(value)
+        let mut packer = Packer::new()?;
+        let packed = packer.pack(lines)?;
+        Ok(value(packed, count as u64, lines.len() as u64, crc32c::crc32c(packed)))
+    }
+
+    /// The value that holds a sealed frame as it is.
+    pub(crate) fn of_frame(frame: &StoredFrame<'_>) -> Vec<u8> {
+        value(frame.bytes, frame.end - frame.first, frame.raw, frame.crc)
     }
 
     /// How many lines a block has, by its header.
@@ -47,11 +49,27 @@ impl Block {
         (starts.len() == count as usize + 1).then_some(Self { first, bytes, starts })
     }
 
+    /// The lines from a position on.
+    pub(crate) fn lines_from(&self, position: u64) -> Option<&[u8]> {
+        let i = usize::try_from(position.checked_sub(self.first)?).ok()?;
+        self.bytes.get(*self.starts.get(i)?..)
+    }
+
     /// The line at a position.
     pub(crate) fn line(&self, position: u64) -> Option<&[u8]> {
         let i = usize::try_from(position.checked_sub(self.first)?).ok()?;
         self.bytes.get(*self.starts.get(i)?..*self.starts.get(i + 1)?)
     }
+}
+
+fn value(packed: &[u8], count: u64, raw: u64, crc: u32) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEADER_BYTES + packed.len());
+    value.push(FORMAT);
+    for number in [count as u32, raw as u32, crc] {
+        value.extend_from_slice(&number.to_le_bytes());
+    }
+    value.extend_from_slice(packed);
+    value
 }
 
 fn number(value: &[u8], at: usize) -> Option<u32> {

@@ -17,6 +17,9 @@ mod reject;
 mod repair;
 mod reserve;
 mod sealed;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::unit_arg)]
+mod sealing_tests;
 mod segment;
 mod spool;
 mod survey;
@@ -29,7 +32,8 @@ mod writer;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use head::Head;
@@ -43,6 +47,9 @@ pub use writer::JournalWriter;
 
 pub(crate) use block::Block;
 pub(crate) use line::{Lines, parse_at as parse_line_at};
+pub(crate) use read::StoredFrame;
+pub(crate) use sealed::STORED_BYTES_MAX;
+pub(crate) use segment::FRAME_BYTES;
 pub(crate) use survey::Found;
 
 use crate::error::{Result, StoreError};
@@ -67,6 +74,8 @@ pub(crate) struct Shared {
     /// When a segment is sealed.
     pub(crate) segment_bytes: u64,
     cache: Mutex<read::Cache>,
+    /// The thread that seals; there is one at most.
+    sealing: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Shared {
@@ -76,6 +85,14 @@ impl Shared {
 
     pub(crate) fn poison(&self) {
         self.poisoned.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until the segments that are complete are sealed.
+    fn join(&self) {
+        let sealing = self.sealing.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sealing) = sealing {
+            drop(sealing.join());
+        }
     }
 
     pub(crate) fn check_poison(&self) -> Result<()> {
@@ -124,7 +141,8 @@ impl Journal {
     pub fn open_on(medium: Arc<dyn Medium>, dir: &Path, segment_bytes: u64) -> Result<Self> {
         let dir = fs::canonicalize(dir).map_err(|_| StoreError::NoStore { path: dir.to_owned() })?;
         let poisoned = AtomicBool::new(false);
-        let shared = Shared { dir, medium, poisoned, segment_bytes, cache: Mutex::default() };
+        let shared =
+            Shared { dir, medium, poisoned, segment_bytes, cache: Mutex::default(), sealing: Mutex::default() };
         let journal = Self { shared: Arc::new(shared) };
         journal.head().map(|_| journal)
     }
@@ -147,6 +165,11 @@ impl Journal {
     /// Takes the lock, waiting for it at most as long as given, and recovers what a crash left behind.
     pub fn lock(&self, timeout: Duration) -> Result<JournalWriter> {
         JournalWriter::lock(&self.shared, timeout)
+    }
+
+    /// Waits for the sealing that [`JournalWriter::leave_sealing`] left behind.
+    pub fn join(&self) {
+        self.shared.join();
     }
 
     /// Publishes what a power loss left behind the head, if the lock is free at once; `true` if it did.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::PoisonError;
 
 use tempfile::TempDir;
 

@@ -59,6 +59,19 @@ impl Cached {
     }
 }
 
+/// A frame of a sealed segment, as it is stored.
+pub(crate) struct StoredFrame<'a> {
+    /// The position of its first line.
+    pub(crate) first: u64,
+    /// The position after its last line.
+    pub(crate) end: u64,
+    /// The bytes of its lines.
+    pub(crate) raw: u64,
+    /// The checksum of what is stored, which was compared.
+    pub(crate) crc: u32,
+    pub(crate) bytes: &'a [u8],
+}
+
 /// An open segment.
 pub(super) struct Reader {
     pub(super) path: PathBuf,
@@ -105,6 +118,29 @@ impl Journal {
                 return Err(StoreError::corrupt(&reader.path, reader.limit, format!("position {at} is missing")));
             }
             at = next;
+        }
+        Ok(())
+    }
+
+    /// Hands over sealed frames, from the one with a position up to the first plain segment, while `f` wants more.
+    pub(crate) fn frames_from(&self, position: u64, f: &mut dyn FnMut(&StoredFrame<'_>) -> Result<bool>) -> Result<()> {
+        let head = self.head()?;
+        let mut at = position;
+        while at < head.segment {
+            let reader = self.shared.reader_of(at, &head)?;
+            let Some(index) = &reader.index else { return Ok(()) };
+            if at >= index.end {
+                return Err(StoreError::corrupt(&reader.path, 0, format!("position {at} is missing")));
+            }
+            for i in index.frame_of(at)..index.frames.len() {
+                let frame = &index.frames[i];
+                let bytes = &*frame.read(&reader.file, &reader.path)?;
+                let (first, end) = (frame.first, index.end_of(i));
+                if !f(&StoredFrame { first, end, raw: frame.raw, crc: frame.crc, bytes })? {
+                    return Ok(());
+                }
+            }
+            at = index.end;
         }
         Ok(())
     }

@@ -118,6 +118,8 @@ impl Journal {
             medium.remove(&new).map_err(StoreError::io("remove", &new))?;
         }
         let file = medium.create(&new).map_err(StoreError::io("create", &new))?;
+        // Nobody seals it before what it replaces is gone.
+        file.lock().map_err(StoreError::io("lock", &new))?;
         medium.write_at(&file, &new, bytes, 0).map_err(StoreError::io("write", &new))?;
         medium.sync(&file, &new).map_err(StoreError::io("sync", &new))?;
         if let Some(old) = old {

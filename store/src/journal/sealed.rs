@@ -1,14 +1,14 @@
 //! Sealed segments: independent zstd frames of whole lines, and an index in a skippable frame at the end.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
-use super::line::{Lines, parse_at};
+use super::line::{LINE_BYTES_MAX, Lines, parse_at};
 use super::medium::Medium;
-use super::segment::{CHUNK_BYTES, Chunk, log_path, sealed_path};
+use super::segment::{Chunk, FRAME_BYTES, log_path, sealed_path};
 use crate::error::{Result, StoreError};
 
 /// Measured: on lines full of hex digits, level 1 is as small as level 6 and four times as fast.
@@ -18,7 +18,10 @@ const SKIPPABLE: [u8; 4] = 0x184D_2A5E_u32.to_le_bytes();
 /// `<bytes of the index> <its crc32c> lineage\n`.
 const TRAILER_BYTES: usize = 28;
 /// What a frame may decompress to, so that a damaged index asks for no more.
-const FRAME_BYTES_MAX: u64 = CHUNK_BYTES as u64;
+const FRAME_BYTES_MAX: u64 = FRAME_BYTES as u64;
+/// The most bytes of a frame in the file, unless a single line has more: what sled takes as one value of its log,
+/// 131,052 bytes, without room for its key and headers.
+pub(crate) const STORED_BYTES_MAX: usize = 131_052 - 128;
 
 /// One frame of a sealed segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,17 +122,28 @@ fn read_exact(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads one frame, checked against its checksum.
-pub(crate) fn read_frame(file: &File, path: &Path, frame: &Frame, chunk: &mut Chunk) -> Result<()> {
-    let damaged = |what: &str| StoreError::corrupt(path, frame.offset, format!("position {}: {what}", frame.first));
-    let stored = read_exact(file, frame.offset, frame.stored as usize).map_err(StoreError::io("read", path))?;
-    if crc32c::crc32c(&stored) != frame.crc {
-        return Err(damaged("the checksum of the frame differs"));
+impl Frame {
+    fn damaged(&self, path: &Path, what: &str) -> StoreError {
+        StoreError::corrupt(path, self.offset, format!("position {}: {what}", self.first))
     }
+
+    /// Its bytes as they are in the file, checked against their checksum.
+    pub(crate) fn read(&self, file: &File, path: &Path) -> Result<Vec<u8>> {
+        let stored = read_exact(file, self.offset, self.stored as usize).map_err(StoreError::io("read", path))?;
+        if crc32c::crc32c(&stored) != self.crc {
+            return Err(self.damaged(path, "the checksum of the frame differs"));
+        }
+        Ok(stored)
+    }
+}
+
+/// Reads the lines of one frame, checked against its checksum.
+pub(crate) fn read_frame(file: &File, path: &Path, frame: &Frame, chunk: &mut Chunk) -> Result<()> {
+    let stored = frame.read(file, path)?;
     chunk.bytes.resize(frame.raw as usize, 0);
     let decoded = zstd::bulk::decompress_to_buffer(&stored, &mut chunk.bytes);
     if decoded.ok() != Some(frame.raw as usize) {
-        return Err(damaged("the frame cannot be decompressed"));
+        return Err(frame.damaged(path, "the frame cannot be decompressed"));
     }
     (chunk.first, chunk.offset, chunk.stored) = (frame.first, frame.offset, frame.stored);
     Ok(())
@@ -137,11 +151,15 @@ pub(crate) fn read_frame(file: &File, path: &Path, frame: &Frame, chunk: &mut Ch
 
 /// Seals a segment: writes it compressed, makes that durable under its name, then removes the plain file.
 ///
-/// Nothing is removed unless every line was good and what was compressed decompresses to the same bytes.
+/// Nothing is removed unless every line was good and what was compressed decompresses to the same bytes. The plain
+/// file is locked meanwhile: who seals need not hold the lock of the journal, but no two seal one segment.
 pub(crate) fn seal(medium: &dyn Medium, dir: &Path, base: u64, end: u64) -> Result<()> {
     let (from, to) = (log_path(dir, base), sealed_path(dir, base));
     let new = to.with_extension("zst.new");
     let source = File::open(&from).map_err(StoreError::io("open", &from))?;
+    if !hold(&source, &from)? {
+        return Ok(());
+    }
     if new.exists() {
         medium.remove(&new).map_err(StoreError::io("remove", &new))?;
     }
@@ -157,6 +175,16 @@ pub(crate) fn seal(medium: &dyn Medium, dir: &Path, base: u64, end: u64) -> Resu
     medium.remove(&from).map_err(StoreError::io("remove", &from))
 }
 
+/// Locks a plain segment; `false` if another process is sealing it, or just has.
+fn hold(source: &File, path: &Path) -> Result<bool> {
+    match source.try_lock() {
+        Err(TryLockError::WouldBlock) => return Ok(false),
+        locked => locked.map_err(|error| StoreError::io("lock", path)(error.into()))?,
+    }
+    let inode = source.metadata().map_err(StoreError::io("read", path))?.ino();
+    Ok(path.metadata().is_ok_and(|named| named.ino() == inode))
+}
+
 fn write_sealed(
     medium: &dyn Medium,
     (source, from): (&File, &Path),
@@ -167,9 +195,10 @@ fn write_sealed(
     let mut packer = Packer::new().map_err(StoreError::io("compress", to))?;
     let mut index = Index { end: positions.end, frames: Vec::new() };
     let mut chunk = Chunk { first: positions.start, ..Chunk::default() };
-    let (mut offset, mut written) = (0, 0);
+    let (mut offset, mut written, mut most) = (0, 0, FRAME_BYTES);
     while offset < length {
-        chunk.read_lines(source, offset, length).map_err(StoreError::io("read", from))?;
+        chunk.read_at_most(most, source, offset, length).map_err(StoreError::io("read", from))?;
+        let stored = packer.pack_lines(&mut chunk).map_err(StoreError::io("compress", to))?;
         let mut next = chunk.first;
         for (at, line) in Lines::new(&chunk.bytes) {
             parse_at(line, next).map_err(|what| StoreError::corrupt(from, offset + at as u64, what))?;
@@ -178,13 +207,14 @@ fn write_sealed(
         if next == chunk.first {
             return Err(StoreError::corrupt(from, offset, "the file became shorter"));
         }
-        let stored = packer.pack(&chunk.bytes).map_err(StoreError::io("compress", to))?;
         medium.write_at(target, to, stored, written).map_err(StoreError::io("write", to))?;
         let (raw, crc) = (chunk.bytes.len() as u64, crc32c::crc32c(stored));
         index.frames.push(Frame { first: chunk.first, offset: written, stored: stored.len() as u64, raw, crc });
         written += stored.len() as u64;
         offset += chunk.stored;
         chunk.first = next;
+        // Lines that pack badly go on for a while, so the next frame is as large as seems right.
+        most = (STORED_BYTES_MAX * 7 / 8 * chunk.bytes.len() / stored.len().max(1)).clamp(LINE_BYTES_MAX, FRAME_BYTES);
     }
     if chunk.first != positions.end {
         let what = format!("it ends before position {}, the next segment begins at {}", chunk.first, positions.end);
@@ -208,6 +238,12 @@ impl Packer {
         let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
         compressor.include_checksum(false)?;
         Ok(Self { compressor, decompressor: zstd::bulk::Decompressor::new()?, packed: Vec::new(), back: Vec::new() })
+    }
+
+    /// A frame of the lines of a chunk, which is halved until they fit.
+    pub(crate) fn pack_lines(&mut self, chunk: &mut Chunk) -> io::Result<&[u8]> {
+        while self.pack(&chunk.bytes)?.len() > STORED_BYTES_MAX && chunk.halve() {}
+        Ok(&self.packed)
     }
 
     /// One independent frame; an error if it does not decompress to the same bytes.

@@ -2,8 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::head::Head;
@@ -32,7 +31,8 @@ pub struct JournalWriter {
     _lock: File,
     /// The first event of the buffer that cannot be stored.
     refused: Option<u64>,
-    sealing: Option<JoinHandle<()>>,
+    /// Whether sealing goes on when the lock is given back.
+    leaves_sealing: bool,
 }
 
 impl JournalWriter {
@@ -52,7 +52,7 @@ impl JournalWriter {
             head_file,
             _lock: lock,
             refused: None,
-            sealing: None,
+            leaves_sealing: false,
         })
     }
 
@@ -161,7 +161,14 @@ impl JournalWriter {
         }
     }
 
-    /// Starts a new segment and seals the old one in the background.
+    /// Lets sealing go on when the lock is given back; [`Journal::join`](super::Journal::join) waits for it.
+    ///
+    /// A process that ends without waiting has no loss: the next one that seals begins anew.
+    pub fn leave_sealing(&mut self) {
+        self.leaves_sealing = true;
+    }
+
+    /// Starts a new segment and seals the old one in the background, after the one before it is sealed.
     fn roll(&mut self) -> Result<()> {
         self.join();
         let shared = Arc::clone(&self.shared);
@@ -182,15 +189,14 @@ impl JournalWriter {
         (self.head, self.active) = (head, active);
         let thread = std::thread::Builder::new().name("lineage-seal".into());
         // What is not sealed now is sealed by the next roll.
-        self.sealing = thread.spawn(move || seal_before(&shared, head.segment)).ok();
+        let sealing = thread.spawn(move || seal_before(&shared, head.segment)).ok();
+        *self.shared.sealing.lock().unwrap_or_else(PoisonError::into_inner) = sealing;
         Ok(())
     }
 
     /// Waits until the segments that are complete are sealed.
     pub fn join(&mut self) {
-        if let Some(sealing) = self.sealing.take() {
-            drop(sealing.join());
-        }
+        self.shared.join();
     }
 
     /// Seals what is complete, also what an earlier process left; plain segments remain readable meanwhile.
@@ -215,8 +221,9 @@ impl JournalWriter {
 
 impl Drop for JournalWriter {
     fn drop(&mut self) {
-        // Only the holder of the lock seals.
-        self.join();
+        if !self.leaves_sealing {
+            self.join();
+        }
     }
 }
 

@@ -118,6 +118,6 @@ fn large_values_leave_digest_and_size() {
     append(&store, &one);
     let stored = store.payloads().get(&payloads[0]).expect("readable").expect("there");
     assert_eq!(stored[16..], format!("\"{big}\"").into_bytes(), "salt, then the value");
-    let listed = prepare(prepared.event, b"", &["small".to_owned()], &SALT).expect("valid").remove(0);
+    let listed = prepare(*prepared.event, b"", &["small".to_owned()], &SALT).expect("valid").remove(0);
     assert!(!listed.event.facets.as_str().contains("small"), "what is listed goes whatever its size");
 }

@@ -11,19 +11,19 @@ const ALGORITHMS: [(&str, usize); 4] = [("b3", 64), ("sha256", 64), ("sha1", 40)
 
 /// One event of a history: the instant at which it is recorded, and its bytes.
 #[derive(Clone, Debug)]
-pub(super) struct Sent {
-    pub(super) now: Time,
-    pub(super) line: String,
+pub(crate) struct Sent {
+    pub(crate) now: Time,
+    pub(crate) line: String,
 }
 
 /// What one history says: events, and the facts expected at one or several points of view.
-pub(super) struct History {
-    pub(super) name: String,
-    pub(super) sent: Vec<Sent>,
-    pub(super) expected: Vec<(String, Vec<String>)>,
+pub(crate) struct History {
+    pub(crate) name: String,
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) expected: Vec<(String, Vec<String>)>,
 }
 
-pub(super) fn instant(text: &str) -> Time {
+pub(crate) fn instant(text: &str) -> Time {
     let whole = match text.len() {
         5 => format!("{DAY}{text}:00Z"),
         8 => format!("{DAY}{text}Z"),
@@ -33,7 +33,7 @@ pub(super) fn instant(text: &str) -> Time {
 }
 
 /// `10:30` for a whole minute of the day of the histories, else the whole instant.
-pub(super) fn brief(time: Time) -> String {
+pub(crate) fn brief(time: Time) -> String {
     let text = time.to_string();
     let day = text.strip_prefix(DAY).and_then(|t| t.strip_suffix('Z'));
     day.map_or(text.clone(), |t| t.strip_suffix(":00").unwrap_or(t).to_owned())
@@ -45,7 +45,7 @@ fn digest(algorithm: &str, letter: &str) -> String {
 }
 
 /// Writes out `b3:@a`, `"time":"10:30"` and `"v":1`.
-pub(super) fn expand(line: &str) -> String {
+pub(crate) fn expand(line: &str) -> String {
     let mut text = line.to_owned();
     for (algorithm, _) in ALGORITHMS {
         for letter in 'a'..='z' {
@@ -72,7 +72,7 @@ pub(super) fn expand(line: &str) -> String {
 }
 
 /// Writes digests as their shorthand again.
-pub(super) fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     let mut text = text.to_owned();
     for (algorithm, _) in ALGORITHMS {
         for letter in 'a'..='z' {
@@ -83,7 +83,7 @@ pub(super) fn shorten(text: &str) -> String {
     text
 }
 
-pub(super) fn read(path: &Path) -> History {
+pub(crate) fn read(path: &Path) -> History {
     let text = fs::read_to_string(path).expect("a history");
     let mut history = History {
         name: path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),

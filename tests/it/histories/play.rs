@@ -9,14 +9,14 @@ use lineage_store::{Appended, Store};
 use super::dump::{dump, view_at};
 use super::notation::{History, Sent};
 
-pub(super) const SALT: [u8; 32] = [7; 32];
+pub(crate) const SALT: [u8; 32] = [7; 32];
 
 /// What became of each event that was sent, where it was not simply recorded.
-pub(super) type Outcomes = Vec<String>;
+pub(crate) type Outcomes = Vec<String>;
 
 /// How a history is played: what happens to the store between two events.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Play {
+pub(crate) enum Play {
     /// Nothing.
     Plain,
     /// One call appends all events that share an instant.
@@ -29,13 +29,13 @@ pub(super) enum Play {
     Close,
 }
 
-pub(super) fn parse(sent: &Sent) -> Result<Vec<Prepared>, String> {
+pub(crate) fn parse(sent: &Sent) -> Result<Vec<Prepared>, String> {
     let event = Event::parse(sent.line.as_bytes(), "ana").map_err(|r| r.to_string())?;
     prepare(event, sent.line.as_bytes(), &[], &SALT).map_err(|r| r.to_string())
 }
 
 /// The event comes back from its leaf as it was, and the leaf is canonical.
-pub(super) fn check_leaf(prepared: &Prepared, now: Time) {
+pub(crate) fn check_leaf(prepared: &Prepared, now: Time) {
     let mut leaf = prepared.leaf.clone();
     leaf.record(&now.floor_micros().micros());
     let (back, recorded) = Event::from_leaf(leaf.as_bytes()).expect("a leaf can be read");
@@ -44,7 +44,7 @@ pub(super) fn check_leaf(prepared: &Prepared, now: Time) {
     let mut event = prepared.event.clone();
     event.time = Some(event.time.unwrap_or(now));
     event.id = Some(prepared.id.clone());
-    assert_eq!(back, event);
+    assert_eq!(back, *event);
     let text = std::str::from_utf8(leaf.as_bytes()).expect("text");
     assert_eq!(Json::canonical(text).expect("JSON").as_str(), text, "the leaf is canonical");
 }
@@ -59,7 +59,7 @@ fn outcome(number: usize, appended: Appended) -> Option<String> {
 }
 
 /// Sends the events and returns the store with what became of them.
-pub(super) fn play(folder: &Path, sent: &[Sent], play: Play) -> (Store, Outcomes) {
+pub(crate) fn play(folder: &Path, sent: &[Sent], play: Play) -> (Store, Outcomes) {
     let root = folder.join(".lineage");
     let mut store = Store::create(&root, "format = 1\n").expect("a store");
     let mut outcomes = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn play(folder: &Path, sent: &[Sent], play: Play) -> (Store, Outcomes
     (store, outcomes)
 }
 
-pub(super) fn send(store: &Store, sent: &[Sent], first: usize) -> Outcomes {
+pub(crate) fn send(store: &Store, sent: &[Sent], first: usize) -> Outcomes {
     let (mut outcomes, mut numbers, mut batch) = (Vec::new(), Vec::new(), Vec::new());
     for (i, one) in sent.iter().enumerate() {
         match parse(one) {
@@ -138,7 +138,7 @@ fn recorded(store: &Store, sent: &[Sent]) -> Vec<(Event, Time)> {
 }
 
 /// What a history comes to, at every point of view that it names.
-pub(super) fn results(store: &Store, outcomes: &Outcomes, history: &History) -> Vec<Vec<String>> {
+pub(crate) fn results(store: &Store, outcomes: &Outcomes, history: &History) -> Vec<Vec<String>> {
     let events = recorded(store, &history.sent);
     let view = store.view().expect("a view");
     let points = history.expected.iter().enumerate();

@@ -88,7 +88,7 @@ impl World<'_> {
         let n = self.n;
         self.n += 1;
         format!(
-            r#"{{"v":1,"id":"e{n:016}","kind":"{kind}","time":"{time}","actor":"user:{}","job":"job-{}""#,
+            r#"{{"v":1,"id":"e{n:016}","kind":"{kind}","time":"{time}","actor":"user:{}","job":"job-{}","code":{{"repo":"https://git.example.org/ml/pipelines","commit":"{n:040x}","dirty":false}}"#,
             n % 97,
             n % 1009
         )
