@@ -19,7 +19,7 @@ EXAMPLES
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Init {
-    /// The folder of the project; the store is its subfolder .lineage [default: `--store` or LINEAGE_STORE, else here]
+    /// The folder of the project; the store is its subfolder .lineage [default: `--store` or `LINEAGE_STORE`, else here]
     dir: Option<PathBuf>,
 }
 

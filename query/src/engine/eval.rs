@@ -37,7 +37,9 @@ impl<'a> Evaluator<'a> {
             Plan::And(members) => self.and(members),
             Plan::Or(members) => {
                 let mut all = Nodes::default();
-                members.iter().for_each(|m| all.unite(&self.set(m), self.world));
+                for member in members {
+                    all.unite(&self.set(member), self.world);
+                }
                 all
             }
             Plan::At(world, inner) => {
@@ -76,7 +78,9 @@ impl<'a> Evaluator<'a> {
         let mut nodes = match sets.split_first() {
             Some((first, others)) => {
                 let mut nodes = of(first);
-                others.iter().for_each(|set| nodes.intersect(&of(set), self.world));
+                for set in others {
+                    nodes.intersect(&of(set), self.world);
+                }
                 nodes
             }
             None => self.everything(),
@@ -233,7 +237,9 @@ impl<'a> Evaluator<'a> {
         let sets: Vec<Nodes> = operand.sets.iter().map(of).collect();
         let union = || {
             let mut all = Nodes::default();
-            sets.iter().for_each(|s| all.unite(s, self.world));
+            for set in &sets {
+                all.unite(set, self.world);
+            }
             all
         };
         if operand.quantifier == Quantifier::Any
@@ -418,9 +424,7 @@ impl<'a> Evaluator<'a> {
         let mut versions = Bits::default();
         for ((_, environment, _), content) in self.world.slots() {
             if environments.is_none_or(|e| e.symbols.contains(&Some(*environment))) {
-                content.iter().for_each(|v| {
-                    versions.insert(*v);
-                });
+                versions |= &Bits::of(content.iter().copied());
             }
         }
         if let Some(environments) = environments.filter(|e| e.all) {

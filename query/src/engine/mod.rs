@@ -135,7 +135,7 @@ impl Tails {
         let keys = statement
             .order_by
             .iter()
-            .map(|key| Ok(SortKey { attribute: resolver.attribute(&key.attr, world)?, descending: key.descending }))
+            .map(|key| Ok(SortKey { attribute: resolve::attribute(&key.attr, world)?, descending: key.descending }))
             .collect::<Result<Vec<_>, Diagnostic>>()?;
         let limit = match &statement.limit {
             None => None,
@@ -144,7 +144,7 @@ impl Tails {
         };
         let aggregate = match aggregate {
             None => None,
-            Some(aggregate) => Some(aggregate_plan(aggregate, resolver, world)?),
+            Some(aggregate) => Some(aggregate_plan(aggregate, world)?),
         };
         if let Some(aggregate) = &aggregate {
             if let Some(attr) = statement.show.first() {
@@ -161,18 +161,14 @@ impl Tails {
         Ok(Self {
             keys,
             limit,
-            show: statement.show.iter().map(|a| resolver.attribute(a, world)).collect::<Result<_, _>>()?,
+            show: statement.show.iter().map(|a| resolve::attribute(a, world)).collect::<Result<_, _>>()?,
             aggregate,
         })
     }
 }
 
-fn aggregate_plan(
-    aggregate: &ast::Aggregate,
-    resolver: &Resolver<'_>,
-    world: &World,
-) -> Result<AggregatePlan, Diagnostic> {
-    let attribute = aggregate.attr.as_ref().map(|a| resolver.attribute(a, world)).transpose()?;
+fn aggregate_plan(aggregate: &ast::Aggregate, world: &World) -> Result<AggregatePlan, Diagnostic> {
+    let attribute = aggregate.attr.as_ref().map(|a| resolve::attribute(a, world)).transpose()?;
     let adds = matches!(aggregate.function, ast::Function::Sum | ast::Function::Avg);
     if let (true, Some(sort), Some(attr)) = (adds, attribute.as_ref().and_then(Attribute::sort), &aggregate.attr)
         && sort != Sort::Number
@@ -180,7 +176,7 @@ fn aggregate_plan(
         let text = format!("`sum` and `avg` are of numbers; `{}` is none", attr.name);
         return Err(Diagnostic::new("E0303", text).label(attr.span, "no number"));
     }
-    let per = aggregate.per.iter().map(|a| resolver.attribute(a, world)).collect::<Result<_, _>>()?;
+    let per = aggregate.per.iter().map(|a| resolve::attribute(a, world)).collect::<Result<_, _>>()?;
     Ok(AggregatePlan { function: aggregate.function, attribute, per })
 }
 

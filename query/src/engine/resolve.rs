@@ -58,7 +58,7 @@ impl<'a> Resolver<'a> {
             }
             Some(KnownAt::Time(time)) => {
                 let stretch = self.stretch(time, self.request.now)?;
-                self.past(time, stretch, self.request.now)?;
+                past(time, stretch, self.request.now)?;
                 self.head.count_recorded_by(stretch.last(self.request.now))
             }
         };
@@ -75,7 +75,7 @@ impl<'a> Resolver<'a> {
             // What is relative is so to the outer time; what lies ahead of the real one is an error.
             Some(time) => {
                 let stretch = self.stretch(time, fixed.unwrap_or(now))?;
-                self.past(time, stretch, now)?;
+                past(time, stretch, now)?;
                 stretch.last(now)
             }
         };
@@ -267,7 +267,7 @@ impl<'a> Resolver<'a> {
         let between = |from: Time, to: Time| Ok(WindowSpan::Between(from, to));
         let stretch = |time: &TimeExpr| {
             let stretch = self.stretch(time, now)?;
-            self.past(time, stretch, now)?;
+            past(time, stretch, now)?;
             Ok::<_, Diagnostic>(stretch)
         };
         match &window.kind {
@@ -294,16 +294,6 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Only a date wholly after now is an error.
-    fn past(&self, time: &TimeExpr, stretch: Stretch, now: Time) -> Resolved<()> {
-        if stretch.start > now {
-            return Err(
-                Diagnostic::new("E0401", format!("this time is after now, {now}")).label(time.span, "in the future")
-            );
-        }
-        Ok(())
-    }
-
     pub(crate) fn stretch(&self, time: &TimeExpr, now: Time) -> Resolved<Stretch> {
         if matches!(time.kind, TimeKind::Now | TimeKind::Today | TimeKind::Yesterday | TimeKind::Ago(..)) {
             *self.used_now.borrow_mut() = true;
@@ -327,7 +317,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn pred(&self, pred: &Pred, world: &World) -> Resolved<PredPlan> {
-        let attribute = self.attribute(&pred.attr, world)?;
+        let attribute = attribute(&pred.attr, world)?;
         let test = match &pred.test {
             Test::Has => TestPlan::Has,
             Test::True => {
@@ -399,43 +389,6 @@ impl<'a> Resolver<'a> {
         Ok(Constant::Time(stretch.start, stretch.end, text))
     }
 
-    /// An attribute by its word: a built-in, else a parameter or metric that was recorded.
-    pub(crate) fn attribute(&self, attr: &Attr, world: &World) -> Resolved<Attribute> {
-        if attr.namespace.is_none()
-            && let Some(built_in) = BuiltIn::ALL.iter().find(|b| b.word() == attr.name)
-        {
-            return Ok(Attribute::BuiltIn(*built_in));
-        }
-        if attr.namespace == Some("meta")
-            || matches!(attr.name.as_str(), "principal" | "completeness") && attr.namespace.is_none()
-        {
-            return Err(unbuilt(&format!("the attribute `{}`", attr.name), attr.span));
-        }
-        let symbol = world.view.symbol(&attr.name);
-        let has = |metric: bool| symbol.is_some_and(|s| world.has_attribute(metric, s));
-        let (param, metric) = match attr.namespace {
-            Some("metric") => (false, has(true)),
-            Some("param") => (has(false), false),
-            _ => (has(false), has(true)),
-        };
-        let symbol = symbol.unwrap_or_default();
-        match (param, metric) {
-            (true, false) => Ok(Attribute::Param(symbol, attr.name.clone())),
-            (false, true) => Ok(Attribute::Metric(symbol, attr.name.clone())),
-            (true, true) => Err(Diagnostic::new("E0302", format!("`{}` is a metric and a parameter", attr.name))
-                .label(attr.span, "which one?")
-                .help(format!("metric.{}", crate::syntax::quote(&attr.name)))
-                .help(format!("param.{}", crate::syntax::quote(&attr.name)))),
-            (false, false) => {
-                let mut words: Vec<String> = BuiltIn::ALL.iter().map(|b| b.word().to_owned()).collect();
-                words.extend(world.attribute_keys().iter().map(|(_, s)| world.view.text(*s).to_owned()));
-                Err(Diagnostic::new("E0301", format!("nothing here has an attribute `{}`", attr.name))
-                    .label(attr.span, "unknown attribute")
-                    .suggest(suggest(&attr.name, words.iter())))
-            }
-        }
-    }
-
     pub(crate) fn name(&self, name: &Name) -> Resolved<String> {
         match &name.value {
             NameValue::Text(text) => Ok(text.clone()),
@@ -470,6 +423,52 @@ impl<'a> Resolver<'a> {
         match self.request.params.iter().find(|(name, _)| !used.contains(name)) {
             Some((name, _)) => Err(Diagnostic::new("E0306", format!("the statement has no parameter `:{name}`"))),
             None => Ok(()),
+        }
+    }
+}
+
+/// Only a date wholly after now is an error.
+fn past(time: &TimeExpr, stretch: Stretch, now: Time) -> Resolved<()> {
+    if stretch.start > now {
+        let text = format!("this time is after now, {now}");
+        return Err(Diagnostic::new("E0401", text).label(time.span, "in the future"));
+    }
+    Ok(())
+}
+
+/// An attribute by its word: a built-in, else a parameter or metric that was recorded.
+pub(crate) fn attribute(attr: &Attr, world: &World) -> Resolved<Attribute> {
+    if attr.namespace.is_none()
+        && let Some(built_in) = BuiltIn::ALL.iter().find(|b| b.word() == attr.name)
+    {
+        return Ok(Attribute::BuiltIn(*built_in));
+    }
+    if attr.namespace == Some("meta")
+        || matches!(attr.name.as_str(), "principal" | "completeness") && attr.namespace.is_none()
+    {
+        return Err(unbuilt(&format!("the attribute `{}`", attr.name), attr.span));
+    }
+    let symbol = world.view.symbol(&attr.name);
+    let has = |metric: bool| symbol.is_some_and(|s| world.has_attribute(metric, s));
+    let (param, metric) = match attr.namespace {
+        Some("metric") => (false, has(true)),
+        Some("param") => (has(false), false),
+        _ => (has(false), has(true)),
+    };
+    let symbol = symbol.unwrap_or_default();
+    match (param, metric) {
+        (true, false) => Ok(Attribute::Param(symbol, attr.name.clone())),
+        (false, true) => Ok(Attribute::Metric(symbol, attr.name.clone())),
+        (true, true) => Err(Diagnostic::new("E0302", format!("`{}` is a metric and a parameter", attr.name))
+            .label(attr.span, "which one?")
+            .help(format!("metric.{}", crate::syntax::quote(&attr.name)))
+            .help(format!("param.{}", crate::syntax::quote(&attr.name)))),
+        (false, false) => {
+            let mut words: Vec<String> = BuiltIn::ALL.iter().map(|b| b.word().to_owned()).collect();
+            words.extend(world.attribute_keys().iter().map(|(_, s)| world.view.text(*s).to_owned()));
+            Err(Diagnostic::new("E0301", format!("nothing here has an attribute `{}`", attr.name))
+                .label(attr.span, "unknown attribute")
+                .suggest(suggest(&attr.name, words.iter())))
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lineage_store::event::{Kind, Role};
-use lineage_store::graph::{Position, Use, VersionId, View};
+use lineage_store::graph::{Made, Position, Use, VersionId, View};
 
 use super::bits::{Bits, Nodes};
 use super::world::World;
@@ -26,7 +26,7 @@ impl Edges {
     pub(crate) const DATA: Self = Self { roles: 1 << Role::Data as u8, about: false, kinds: u32::MAX };
     /// Data and base inputs of transforms and trainings.
     pub(crate) const TRAINING: Self = Self {
-        roles: 1 << Role::Data as u8 | 1 << Role::Base as u8,
+        roles: 1 << Role::Data as u8,
         about: false,
         kinds: 1 << Kind::Transform as u32 | 1 << Kind::Training as u32,
     };
@@ -335,6 +335,9 @@ fn inputs_of_attempt(world: &World, leader: Position, edges: Edges) -> Vec<Input
             inputs.push(Input { event: *event, index: mention.index, version: mention.version, taken });
         }
     }
+    if !view.has_from() {
+        return inputs;
+    }
     // A bare mention that gave way stands for what it gave way to.
     let gave_way = events.iter().flat_map(|event| view.gave_way(*event).into_iter().map(move |(i, e)| (*event, i, e)));
     for (event, index, entity) in gave_way {
@@ -358,18 +361,15 @@ fn leads(inputs: &[Input], version: VersionId, event: Position, from: Option<&Ve
     all.any(|i| i.taken)
 }
 
-/// The outputs of a step that a use of a version led to.
+/// The outputs of a step that a counting use of a version led to.
 fn outputs_for(world: &World, leader: Position, version: VersionId, usage: Use, edges: Edges) -> Vec<VersionId> {
-    let inputs = if usage == Use::About { Vec::new() } else { inputs_of_attempt(world, leader, edges) };
-    let mut outputs = Vec::new();
-    for event in world.events_of(leader) {
-        for made in world.view.made(event) {
-            if usage == Use::About || leads(&inputs, version, event, made.from.as_ref()) {
-                outputs.push(made.version);
-            }
-        }
-    }
-    outputs
+    let events = world.events_of(leader).into_iter();
+    let made: Vec<(Position, Made)> =
+        events.flat_map(|event| world.view.made(event).into_iter().map(move |made| (event, made))).collect();
+    let all = usage == Use::About || made.iter().all(|(_, m)| m.from.is_none());
+    let inputs = if all { Vec::new() } else { inputs_of_attempt(world, leader, edges) };
+    let led = made.iter().filter(|(event, m)| all || leads(&inputs, version, *event, m.from.as_ref()));
+    led.map(|(_, m)| m.version).collect()
 }
 
 /// The inputs of a step that led to a version.

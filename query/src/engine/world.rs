@@ -11,6 +11,9 @@ use lineage_store::time::Time;
 /// A slot: namespace, environment and service.
 pub(crate) type Slot = (Symbol, Symbol, Symbol);
 
+/// What was said last, and when and where.
+type Latest<T> = ((Time, Position), T);
+
 /// Tags, owners and aliases; the latest fact that concerns a version wins.
 #[derive(Default)]
 pub(crate) struct Descriptions {
@@ -18,7 +21,7 @@ pub(crate) struct Descriptions {
     tags: HashMap<(Subject, Symbol), ((Time, Position), bool)>,
     tagged: HashMap<Symbol, Vec<Subject>>,
     of: HashMap<Subject, BTreeSet<Symbol>>,
-    aliases: HashMap<(EntityId, Symbol), ((Time, Position), Option<VersionId>)>,
+    aliases: HashMap<(EntityId, Symbol), Latest<Option<VersionId>>>,
     words: HashMap<(Subject, Word), ((Time, Position), Symbol)>,
     links: Vec<(Subject, u32)>,
 }

@@ -70,7 +70,7 @@ impl Leaf {
         Self { bytes: out.text.into_bytes(), recorded_at, time_at }
     }
 
-    /// Sets the instant of recording, given as [`Time::micros`].
+    /// Sets the instant of recording, given as [`crate::time::Time::micros`].
     pub fn record(&mut self, text: &str) {
         debug_assert_eq!(text.len(), RECORDED_BYTES);
         for at in [Some(self.recorded_at), self.time_at].into_iter().flatten() {

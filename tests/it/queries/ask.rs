@@ -1,5 +1,7 @@
 //! Asks a question and writes its answer as lines.
 
+use std::fmt::Write as _;
+
 use lineage_query::output::{Format, TableStyle, write};
 use lineage_query::syntax::ast::{Body, Members, Operand, Set};
 use lineage_query::syntax::{self, Statement};
@@ -81,7 +83,7 @@ fn row(names: &[&str], columns: &Map<String, Value>) -> String {
         let usual = USUAL.contains(name) || *name == "outcome" && column.is_null();
         if !(is_node && usual) {
             let space = if line.is_empty() { "" } else { " " };
-            line += &format!("{space}{}={}", name.replace(' ', "_"), value(column));
+            let _ = write!(line, "{space}{}={}", name.replace(' ', "_"), value(column));
         }
     }
     shorten(&line)
