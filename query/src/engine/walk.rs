@@ -26,7 +26,7 @@ impl Edges {
     pub(crate) const DATA: Self = Self { roles: 1 << Role::Data as u8, about: false, kinds: u32::MAX };
     /// Data and base inputs of transforms and trainings.
     pub(crate) const TRAINING: Self = Self {
-        roles: 1 << Role::Data as u8,
+        roles: 1 << Role::Data as u8 | 1 << Role::Base as u8,
         about: false,
         kinds: 1 << Kind::Transform as u32 | 1 << Kind::Training as u32,
     };
