@@ -362,6 +362,12 @@ impl Store {
             && u64::from(fold.next()) <= journal.count()
         {
             self.seal(&mut fold, journal.count())?;
+            let stack = fold.stack().clone();
+            // What the fold remembers is needed no more, and the joins want the room.
+            drop(fold);
+            if writer.bulk {
+                folder::gather(&self.layout.part("graph"), stack)?;
+            }
         }
         if writer.bulk {
             self.journal.join();

@@ -13,6 +13,10 @@ use crate::error::{Result, StoreError};
 
 /// The most segments that a reader has to look through.
 const SEGMENTS_MAX: usize = 12;
+/// The most events of a segment that a bulk load gathers at its end; it takes about half a second a million.
+const GATHER_EVENTS_MAX: u32 = 2_000_000;
+/// A small load does not rewrite a large segment: the older one is at most this many times as large as the newer.
+const GATHER_RATIO_MAX: u32 = 8;
 /// How often a reader looks again when a file vanished because its segment was joined to another.
 const RETRIES: usize = 8;
 
@@ -87,14 +91,33 @@ pub(crate) fn seal(folder: &Path, fold: &mut Fold) -> Result<()> {
     let segment = segment::write(folder, tables, &bases)?;
     stack.push(Arc::new(segment));
     while let Some((a, b)) = joinable(&stack) {
-        let tables = tables::join(&a, &b);
-        // A damaged page must not be written anew under a good checksum.
-        stack.damage()?;
-        let joined = segment::write(folder, &tables, &a.bases)?;
-        stack.replace_last_two(Arc::new(joined));
+        join_last_two(folder, &mut stack, &a, &b)?;
     }
     remove_joined(folder, &stack)?;
     fold.sealed(stack);
+    Ok(())
+}
+
+/// Joins all segments after a bulk load, so that a question looks in one place; large ones are left as they are.
+///
+/// Only the holder of the journal's lock may, with a stack that [`is_current`].
+pub(crate) fn gather(folder: &Path, mut stack: Stack) -> Result<()> {
+    while let [.., a, b] = stack.segments()
+        && a.n_events().saturating_add(b.n_events()) <= GATHER_EVENTS_MAX
+        && a.n_events() <= b.n_events().saturating_mul(GATHER_RATIO_MAX)
+    {
+        let (a, b) = (Arc::clone(a), Arc::clone(b));
+        join_last_two(folder, &mut stack, &a, &b)?;
+    }
+    remove_joined(folder, &stack)
+}
+
+fn join_last_two(folder: &Path, stack: &mut Stack, a: &Segment, b: &Segment) -> Result<()> {
+    let tables = tables::join(a, b);
+    // A damaged page must not be written anew under a good checksum.
+    stack.damage()?;
+    let joined = segment::write(folder, &tables, &a.bases)?;
+    stack.replace_last_two(Arc::new(joined));
     Ok(())
 }
 
