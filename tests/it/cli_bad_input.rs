@@ -218,9 +218,12 @@ fn a_read_only_folder_can_be_read() {
         ran.done();
         assert!(right.is_none_or(|right| ran.bytes == right), "{ran}");
     }
-    for args in
-        [&["tag", "model", "m1", "x"][..], &["ingest", "/work/none"], &["rebuild"], &["alias", "model", "m1", "a"]]
-    {
+    for args in [
+        &["tag", "model", "m1", "x"][..],
+        &["ingest", "/nowhere/events.ndjson"],
+        &["rebuild"],
+        &["alias", "model", "m1", "a"],
+    ] {
         run(args).fails(6, "cannot");
     }
     run(&["run", "--", "true"]).fails(125, "cannot");
