@@ -298,18 +298,18 @@ impl Fold {
             self.mention(version, bits);
         }
         if event.state == State::Complete && place.run.is_some() {
-            self.complete_pending(event, place);
+            self.complete_pending(place);
         }
     }
 
     /// At an attempt's first `complete`, tables that it named before get their version.
-    fn complete_pending(&mut self, event: &Event, place: Place) {
+    fn complete_pending(&mut self, place: Place) {
         let Some(attempt) = self.attempt_mut(place) else { return };
         attempt.completed = true;
         let pending = std::mem::take(&mut attempt.pending);
         for entity in pending {
             if self.written(entity, place).is_none() {
-                let version = self.resolve_table(event, entity, place);
+                let version = self.resolve_table(entity, place);
                 self.generated(entity, version, place);
                 self.mention(version, OUTPUT);
             }

@@ -223,7 +223,7 @@ impl Fold {
         }
         let completed = self.attempt(place).is_none_or(|a| a.completed);
         if event.state == State::Complete || completed {
-            return Some(self.resolve_table(event, entity, place));
+            return Some(self.resolve_table(entity, place));
         }
         if let Some(attempt) = self.attempt_mut(place) {
             attempt.pending.push(entity);
@@ -232,7 +232,7 @@ impl Fold {
     }
 
     /// The version of a table whose bytes nobody names: filled, shared under one root, or minted.
-    pub(super) fn resolve_table(&mut self, _event: &Event, entity: u32, place: Place) -> u32 {
+    pub(super) fn resolve_table(&mut self, entity: u32, place: Place) -> u32 {
         if let Some(open) = self.fillable(entity, place)
             && self.label(open) == 0
             && self.digests(open).is_empty()
@@ -286,7 +286,7 @@ impl Fold {
     /// Whether an output may fill an open version that has no label, or has one while the output has none.
     fn fits(&self, reference: &Ref, open: u32, place: Place) -> bool {
         let in_time = place.time <= self.time_of(self.mint_of(open));
-        let current = self.state_of(open_entity(self, open)).last == open + 1;
+        let current = self.state_of(self.version_entity(open)).last == open + 1;
         if self.digests(open).is_empty() {
             return self.label(open) == 0 && in_time;
         }
@@ -537,8 +537,4 @@ impl Fold {
             None => EntityState::default(),
         }
     }
-}
-
-fn open_entity(fold: &Fold, version: u32) -> u32 {
-    fold.version_entity(version)
 }
