@@ -3,10 +3,13 @@
 mod attribute;
 mod bits;
 mod clock;
+mod compare;
 mod eval;
 mod failure;
+mod happen;
 mod names;
 mod plan;
+mod relate;
 mod resolve;
 mod rows;
 mod walk;
@@ -215,7 +218,7 @@ fn notes(asked: &Asked<'_>, evaluator: &Evaluator<'_>, nodes: &Nodes, rows: usiz
     for attribute in tails.show.iter().chain(tails.keys.iter().map(|k| &k.attribute)).chain(computed) {
         let missing = nodes.iter().filter(|n| world.value(*n, attribute).is_none()).count();
         if missing > 0 {
-            notes.push(("W04", eval::missing_text(missing, nodes.len(), attribute)));
+            notes.push(("W04", compare::missing_text(missing, nodes.len(), attribute)));
         }
     }
     if evaluator.crossed.get() {
