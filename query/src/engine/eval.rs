@@ -44,6 +44,7 @@ impl<'a> Evaluator<'a> {
                 evaluator.notes.take().into_iter().for_each(|(code, text)| self.note(code, text));
                 nodes
             }
+            Plan::Between(between) => self.between(between),
             Plan::Rel(rel) if generates(rel) => self.relation(rel, false),
             condition => {
                 let mut all = self.everything();
@@ -53,10 +54,16 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// The nodes of a plan, with steps in place of single events.
+    pub(super) fn in_steps(&self, plan: &Plan) -> Nodes {
+        let nodes = self.set(plan);
+        Nodes { events: nodes.steps(self.world), versions: nodes.versions, single: false }
+    }
+
     /// Sets first, then conditions from the cheap to the costly; the order changes no answer.
     fn and(&self, members: &[Plan]) -> Nodes {
         let (mut sets, mut rest): (Vec<&Plan>, Vec<&Plan>) = members.iter().partition(|m| match m {
-            Plan::Nodes(_) | Plan::At(..) | Plan::Or(_) | Plan::And(_) => true,
+            Plan::Nodes(_) | Plan::At(..) | Plan::Or(_) | Plan::And(_) | Plan::Between(_) => true,
             Plan::Rel(rel) => generates(rel),
             _ => false,
         });

@@ -30,6 +30,18 @@ pub(crate) enum Plan {
     Pred(Box<PredPlan>),
     /// A set in a world of its own.
     At(Box<World>, Box<Self>),
+    /// What lies between two sets, the ends included.
+    Between(Box<BetweenPlan>),
+}
+
+/// Both ends of paths; one of them at least.
+pub(crate) struct BetweenPlan {
+    /// Where paths begin; without it everything that leads to the other end.
+    pub(crate) from: Option<Plan>,
+    /// Where paths end; without it everything that the other end leads to.
+    pub(crate) to: Option<Plan>,
+    /// Nodes that paths never pass.
+    pub(crate) avoiding: Option<Plan>,
 }
 
 /// Who and when.

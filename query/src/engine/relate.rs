@@ -30,20 +30,13 @@ impl Evaluator<'_> {
             _ => {}
         }
         let Some(operand) = &rel.operand else { return Nodes::default() };
-        let avoiding = rel.avoiding.as_ref().map(|a| {
-            let nodes = self.set(a);
-            Nodes { events: nodes.steps(self.world), versions: nodes.versions, single: false }
-        });
+        let avoiding = rel.avoiding.as_ref().map(|a| self.in_steps(a));
         let how = How { rel, avoiding: avoiding.as_ref(), single, strict: true };
         self.quantified(how, operand)
     }
 
     fn quantified(&self, how: How<'_>, operand: &OperandPlan) -> Nodes {
-        let of = |set: &Plan| {
-            let nodes = self.set(set);
-            Nodes { events: nodes.steps(self.world), versions: nodes.versions, single: false }
-        };
-        let sets: Vec<Nodes> = operand.sets.iter().map(of).collect();
+        let sets: Vec<Nodes> = operand.sets.iter().map(|set| self.in_steps(set)).collect();
         let union = || {
             let mut all = Nodes::default();
             for set in &sets {

@@ -11,12 +11,13 @@ use super::attribute::{Attribute, BuiltIn, Sort};
 use super::clock::{self, Stretch};
 use super::names;
 use super::plan::{
-    Constant, Environments, OperandPlan, Plan, PredPlan, RelPlan, Span as WindowSpan, TestPlan, When, WithPlan,
+    BetweenPlan, Constant, Environments, OperandPlan, Plan, PredPlan, RelPlan, Span as WindowSpan, TestPlan, When,
+    WithPlan,
 };
 use super::world::World;
 use crate::syntax::ast::{
-    At, Attr, Kind, KnownAt, List, Name, NameValue, Noun, Operand, Pred, Quantifier, Ref, Rel, Relation, Set, Span,
-    Test, TimeExpr, TimeKind, TimeUnit, Unit, Value, ValueKind, Window, WindowKind, With,
+    At, Attr, Closure, Kind, KnownAt, List, Name, NameValue, Noun, Operand, Paths, Pred, Quantifier, Ref, Rel,
+    Relation, Set, Span, Test, TimeExpr, TimeKind, TimeUnit, Unit, Value, ValueKind, Window, WindowKind, With,
 };
 use crate::syntax::{Diagnostic, suggest};
 
@@ -121,10 +122,22 @@ impl<'a> Resolver<'a> {
             }
             Set::Pred(pred) => Plan::Pred(Box::new(self.pred(pred, world)?)),
             Set::At(at) => self.at(at, world)?,
-            Set::Closure(closure) => return Err(unbuilt("`::`", closure.span)),
+            Set::Closure(Closure { from, to, .. }) => {
+                let end = |set: &Option<Box<Set>>| set.as_ref().map(|s| self.set(s, world)).transpose();
+                Plan::Between(Box::new(BetweenPlan { from: end(from)?, to: end(to)?, avoiding: None }))
+            }
             Set::List(_) => {
                 return Err(Diagnostic::new("E0110", "a list of names stands only after `any of` or `all of`"));
             }
+        })
+    }
+
+    /// Both ends of paths.
+    pub(crate) fn between(&self, paths: &Paths, world: &World) -> Resolved<BetweenPlan> {
+        Ok(BetweenPlan {
+            from: Some(self.set(&paths.from, world)?),
+            to: Some(self.set(&paths.to, world)?),
+            avoiding: paths.avoiding.as_ref().map(|a| self.set(a, world)).transpose()?,
         })
     }
 

@@ -25,18 +25,33 @@ pub(crate) fn of_nodes(
     show: &[Attribute],
 ) -> Result<(RecordBatch, usize), OutputError> {
     let list = ordered(world, nodes, keys, limit);
-    let has_versions = !nodes.versions.is_empty() || nodes.events.is_empty();
+    let mut columns = Columns::new();
     let has_events = !nodes.events.is_empty();
+    let shape = Shape { versions: !has_events || !nodes.versions.is_empty(), events: has_events };
+    node_columns(world, &list, shape, show, &mut columns);
+    Ok((columns.finish()?, nodes.len()))
+}
+
+/// Which nodes a table is made for; its columns do not depend on how many of them it has.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    /// Versions.
+    pub(super) versions: bool,
+    /// Steps and events.
+    pub(super) events: bool,
+}
+
+/// The columns that name nodes, and those of the attributes to show.
+pub(super) fn node_columns(world: &World, list: &[Node], shape: Shape, show: &[Attribute], columns: &mut Columns) {
     let mut attributes: Vec<BuiltIn> = vec![BuiltIn::Kind, BuiltIn::Namespace, BuiltIn::Name];
-    if has_versions {
+    if shape.versions {
         attributes.extend([BuiltIn::Version, BuiltIn::Hash]);
     }
-    if has_events {
+    if shape.events {
         attributes.extend([BuiltIn::Position, BuiltIn::Occurred, BuiltIn::Actor, BuiltIn::State, BuiltIn::Outcome]);
     }
-    let mut columns = Columns::new();
     for built_in in &attributes {
-        base_column(world, &list, *built_in, &mut columns);
+        base_column(world, list, *built_in, columns);
     }
     let mut shown: Vec<&Attribute> = Vec::new();
     for attribute in show {
@@ -45,11 +60,10 @@ pub(crate) fn of_nodes(
             let mut taken =
                 attributes.iter().map(|b| b.word()).chain(["digest"]).chain(shown.iter().map(|a| a.heading()));
             let is_taken = taken.any(|word| word == attribute.heading());
-            shown_column(world, &list, attribute, is_taken, &mut columns);
+            shown_column(world, list, attribute, is_taken, columns);
             shown.push(attribute);
         }
     }
-    Ok((columns.finish()?, nodes.len()))
 }
 
 fn base_column(world: &World, list: &[Node], built_in: BuiltIn, columns: &mut Columns) {
@@ -143,7 +157,7 @@ fn ordered(world: &World, nodes: &Nodes, keys: &[SortKey], limit: Option<u64>) -
 }
 
 /// Kind rank, name bytes, namespace, number, digest; steps and events after versions, by position.
-fn default_key(world: &World, node: Node) -> (u8, Vec<u8>, Vec<u8>, u32) {
+pub(super) fn default_key(world: &World, node: Node) -> (u8, Vec<u8>, Vec<u8>, u32) {
     match node {
         Node::Version(v) => {
             let entity = world.view.entity(v);
@@ -199,6 +213,18 @@ pub(crate) struct AggregatePlan {
     pub(crate) per: Vec<Attribute>,
 }
 
+impl AggregatePlan {
+    /// Whether rows can be ordered by an attribute.
+    pub(super) fn orders_by(&self, attribute: &Attribute) -> bool {
+        self.column_of(attribute).is_some() || self.attribute.as_ref() == Some(attribute)
+    }
+
+    /// The place of the group that an attribute makes.
+    fn column_of(&self, attribute: &Attribute) -> Option<usize> {
+        self.per.iter().position(|per| per == attribute)
+    }
+}
+
 /// One row, or one for each group; how many groups there were before the limit.
 pub(crate) fn of_aggregate(
     world: &World,
@@ -208,27 +234,33 @@ pub(crate) fn of_aggregate(
     limit: Option<u64>,
 ) -> Result<(RecordBatch, usize), OutputError> {
     let mut columns = Columns::new();
-    let mut groups = grouped(world, nodes, &plan.per);
+    let mut groups: Vec<(GroupKey, usize, Option<Val>)> = Vec::new();
+    for (key, members) in grouped(world, nodes, &plan.per) {
+        let value = plan.attribute.as_ref().and_then(|a| computed(world, &members, a, plan.function));
+        groups.push((key, members.len(), value));
+    }
     for key in keys.iter().rev() {
-        if let Some(at) = plan.per.iter().position(|a| *a == key.attribute) {
-            groups.sort_by(|(a, _), (b, _)| by_value(a[at].as_ref(), b[at].as_ref(), key.descending));
-        }
+        let value = |group: &(GroupKey, usize, Option<Val>)| match plan.column_of(&key.attribute) {
+            Some(at) => group.0[at].clone(),
+            None => group.2.clone(),
+        };
+        groups.sort_by(|a, b| by_value(value(a).as_ref(), value(b).as_ref(), key.descending));
     }
     let total = groups.len();
     groups.truncate(limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)));
     for (i, attribute) in plan.per.iter().enumerate() {
-        let values = groups.iter().map(|(key, _)| text(key[i].clone()));
+        let values = groups.iter().map(|(key, ..)| text(key[i].clone()));
         let earlier = plan.per[..i].iter().any(|a| a.heading() == attribute.heading());
         columns.text(&heading_of(attribute, earlier), values);
     }
     if let Some(attribute) = &plan.attribute {
         let name = format!("{} {}", function_word(plan.function), attribute.heading());
-        let values = groups.iter().map(|(_, members)| computed(world, members, attribute, plan.function)).collect();
+        let values = groups.into_iter().map(|(.., value)| value).collect();
         let whole = is_whole(attribute) && plan.function != Function::Avg;
         value_column(&Heading::new(name).about("computed over the members that have it"), whole, values, &mut columns);
     } else {
         let heading = Heading::new("count").about("number of members");
-        columns.unsigned(&heading, groups.iter().map(|(_, members)| Some(members.len() as u64)));
+        columns.unsigned(&heading, groups.iter().map(|(_, members, _)| Some(*members as u64)));
     }
     Ok((columns.finish()?, total))
 }

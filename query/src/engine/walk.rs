@@ -312,7 +312,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn counts_about(view: &View, event: Position, usage: Use) -> bool {
+/// Whether a use is one that carries influence at all: `about` of some kinds of events is none.
+pub(super) fn counts_about(view: &View, event: Position, usage: Use) -> bool {
     usage != Use::About || view.kind(event).carries_about()
 }
 
@@ -362,7 +363,13 @@ fn leads(inputs: &[Input], version: VersionId, event: Position, from: Option<&Ve
 }
 
 /// The outputs of a step that a counting use of a version led to.
-fn outputs_for(world: &World, leader: Position, version: VersionId, usage: Use, edges: Edges) -> Vec<VersionId> {
+pub(super) fn outputs_for(
+    world: &World,
+    leader: Position,
+    version: VersionId,
+    usage: Use,
+    edges: Edges,
+) -> Vec<VersionId> {
     let events = world.events_of(leader).into_iter();
     let made: Vec<(Position, Made)> =
         events.flat_map(|event| world.view.made(event).into_iter().map(move |made| (event, made))).collect();
@@ -373,7 +380,7 @@ fn outputs_for(world: &World, leader: Position, version: VersionId, usage: Use, 
 }
 
 /// The inputs of a step that led to a version.
-fn inputs_for(world: &World, leader: Position, version: VersionId, edges: Edges) -> Vec<VersionId> {
+pub(super) fn inputs_for(world: &World, leader: Position, version: VersionId, edges: Edges) -> Vec<VersionId> {
     let view = &world.view;
     let inputs = inputs_of_attempt(world, leader, edges);
     let mut sources = Vec::new();
