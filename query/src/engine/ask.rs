@@ -10,6 +10,7 @@ use super::plan::Plan;
 use super::resolve::Resolver;
 use super::rows;
 use super::tails::Tails;
+use super::why;
 use super::world::World;
 use crate::output::Note;
 use crate::syntax::ast::{self, Body, Set, Statement};
@@ -37,7 +38,7 @@ impl Asking<'_> {
             Body::Aggregate(aggregate) => self.set(&aggregate.set, Some(aggregate)),
             Body::Paths(paths) if paths.all => self.paths(paths),
             Body::Paths(paths) => self.path(paths),
-            Body::Why(why) => Err(super::unbuilt("`why`", why.span).into()),
+            Body::Why(why) => self.why(why),
             Body::Changes(ast::Changes::Versions { span, .. } | ast::Changes::Over { span, .. }) => {
                 Err(super::unbuilt("`what changed` and `diff`", *span).into())
             }
@@ -84,12 +85,26 @@ impl Asking<'_> {
         let evaluator = Evaluator::new(world);
         let mut path = evaluator.path(&plan);
         let total = path.len();
-        path.truncate(tails.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)));
+        path.truncate(tails.rows_max());
         let batch = paths::rows(world, &path, &tails)?;
         let mut said = notes::of_evaluation(&evaluator);
         if total == 0 {
             said.push(("N07", "no path leads there in what is recorded".to_owned()));
         }
         Ok(self.finish(batch, total, said))
+    }
+
+    fn why(&self, why: &ast::Why) -> Result<Found, QueryError> {
+        let world = self.world;
+        let subject = self.resolver.set(&why.subject, world)?;
+        let plan = self.resolver.set(&why.set, world)?;
+        let tails = Tails::resolve(self.statement, None, self.resolver, world)?;
+        self.resolver.check_unused()?;
+        let evaluator = Evaluator::new(world);
+        let nodes = rows::ordered(world, &evaluator.set(&subject), &[], None);
+        let mut reasons = why::reasons(&evaluator, &nodes, &why.set, &plan);
+        let total = reasons.len();
+        reasons.truncate(tails.rows_max());
+        Ok(self.finish(why::rows(&reasons)?, total, notes::of_evaluation(&evaluator)))
     }
 }

@@ -109,7 +109,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Keeps the nodes that meet a condition.
-    fn narrow(&self, plan: &Plan, nodes: &mut Nodes) {
+    pub(super) fn narrow(&self, plan: &Plan, nodes: &mut Nodes) {
         match plan {
             Plan::Kind(kind) => {
                 let view = &self.world.view;

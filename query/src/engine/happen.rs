@@ -43,9 +43,20 @@ impl Evaluator<'_> {
 
     /// Whether a version has enough events about it, or that generated it.
     pub(super) fn has_events(&self, version: VersionId, with: &WithPlan) -> bool {
+        let leaders = self.steps_around(version, with.event);
+        let counting = self.counting(&leaders, version, with);
+        let enough = counting.len() >= with.at_least as usize;
+        if enough && with.outcome == Some(Verdict::Passing) {
+            self.note_later_failures(&leaders);
+        }
+        enough
+    }
+
+    /// The steps of a kind that are about a version, or that generated it.
+    pub(super) fn steps_around(&self, version: VersionId, kind: Kind) -> Vec<Position> {
         let world = self.world;
         let mut leaders = Vec::new();
-        match with.event {
+        match kind {
             Kind::Training | Kind::Transform => leaders = world.makers(version),
             _ => world.view.uses(version, |event, usage| {
                 if usage == Use::About {
@@ -55,27 +66,27 @@ impl Evaluator<'_> {
         }
         leaders.sort_unstable();
         leaders.dedup();
-        let counts = |leader: &&Position| {
-            let last = world.final_event(**leader);
+        leaders.retain(|leader| world.is_step(kind, *leader));
+        leaders
+    }
+
+    /// Those of the steps around a version that a condition counts.
+    pub(super) fn counting(&self, leaders: &[Position], version: VersionId, with: &WithPlan) -> Vec<Position> {
+        let world = self.world;
+        let counts = |leader: &Position| {
+            let last = world.final_event(*leader);
             // What generated the version did so, whatever became of it; anything else counts once it is complete.
             let done =
                 matches!(with.event, Kind::Training | Kind::Transform) || world.view.state(last) == State::Complete;
-            self.world.is_step(with.event, **leader)
-                && done
-                && self.has_verdict(last, with.outcome)
-                && self.happened(**leader, false, &with.when, Some(version))
+            done && self.has_verdict(last, with.outcome) && self.happened(*leader, false, &with.when, Some(version))
         };
-        let enough = leaders.iter().filter(counts).count() >= with.at_least as usize;
-        if enough && with.outcome == Some(Verdict::Passing) {
-            self.note_later_failures(&leaders, with.event);
-        }
-        enough
+        leaders.iter().copied().filter(counts).collect()
     }
 
     /// A later failing audit does not unseat a passing one; the reader is told of it.
-    fn note_later_failures(&self, leaders: &[Position], kind: Kind) {
+    fn note_later_failures(&self, leaders: &[Position]) {
         let world = self.world;
-        let completed = leaders.iter().filter(|l| self.world.is_step(kind, **l)).map(|l| world.final_event(*l));
+        let completed = leaders.iter().map(|l| world.final_event(*l));
         let last =
             completed.filter(|e| world.view.state(*e) == State::Complete).max_by_key(|e| (world.view.time(*e), *e));
         if last.is_some_and(|e| world.view.outcome(e) == Some(Outcome::Fail)) {
@@ -118,7 +129,7 @@ impl Evaluator<'_> {
     }
 
     /// The latest event of a kind about or generating a version.
-    fn last_of(&self, version: VersionId, kind: Kind) -> Option<(Time, Position)> {
+    pub(super) fn last_of(&self, version: VersionId, kind: Kind) -> Option<(Time, Position)> {
         if kind == Kind::Training {
             return self.world.last_training(version);
         }

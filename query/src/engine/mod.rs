@@ -18,6 +18,8 @@ mod rows;
 mod sweep;
 mod tails;
 mod walk;
+mod why;
+mod witness;
 mod world;
 
 pub use failure::{Class, QueryError};

@@ -8,19 +8,11 @@ use super::bits::{Bits, Nodes};
 use super::eval::Evaluator;
 use super::plan::{BetweenPlan, Plan};
 use super::rows::{Shape, default_key, node_columns};
-use super::sweep::{Direction, Sweep, made_of, needs_every_visit, steps_using};
+use super::sweep::{Direction, Ends, Sweep, made_of, needs_every_visit, steps_using};
 use super::tails::Tails;
 use super::walk::{Edges, Walk, inputs_for};
 use super::world::World;
 use crate::output::{Columns, Heading, OutputError};
-
-/// Both ends of paths, and what they must not pass.
-#[derive(Clone, Copy)]
-pub(super) struct Ends<'a> {
-    pub(super) from: &'a Nodes,
-    pub(super) to: &'a Nodes,
-    pub(super) avoiding: Option<&'a Nodes>,
-}
 
 /// A node of a path, and how one comes to it from the node before; the first has no such edge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +41,7 @@ impl Evaluator<'_> {
         let avoiding = plan.avoiding.as_ref().map(|a| self.in_steps(a));
         let (from, to) = match ends {
             (Some(from), Some(to)) => {
-                let (nodes, crossed) = between(self.world, Ends { from: &from, to: &to, avoiding: avoiding.as_ref() });
+                let (nodes, crossed) = between(self.world, Ends::new(&from, &to, avoiding.as_ref()));
                 self.crossed.set(self.crossed.get() || crossed);
                 return nodes;
             }
@@ -74,7 +66,7 @@ impl Evaluator<'_> {
         let end = |plan: &Option<Plan>| plan.as_ref().map(|p| self.in_steps(p)).unwrap_or_default();
         let (from, to) = (end(&plan.from), end(&plan.to));
         let avoiding = plan.avoiding.as_ref().map(|a| self.in_steps(a));
-        let path = shortest(self.world, Ends { from: &from, to: &to, avoiding: avoiding.as_ref() });
+        let path = shortest(self.world, Ends::new(&from, &to, avoiding.as_ref()));
         let crosses = |hop: &Hop| matches!(hop.edge, Some(Edge::Copy | Edge::Same));
         self.crossed.set(self.crossed.get() || path.iter().any(crosses));
         path
@@ -108,8 +100,8 @@ impl Edge {
 
 /// Every node on any path, the ends included; and whether a copy or link was crossed.
 pub(super) fn between(world: &World, ends: Ends<'_>) -> (Nodes, bool) {
-    let down = Sweep::new(world, Direction::Down, ends.from, ends.to, ends.avoiding);
-    let up = Sweep::new(world, Direction::Up, ends.to, ends.from, ends.avoiding);
+    let down = Sweep::new(world, Direction::Down, ends);
+    let up = Sweep::new(world, Direction::Up, ends);
     let mut versions = both(&down.landed, &up.landed);
     // Between two events one copy or link is crossed at most, so a version is its far end on one side only.
     let mut far = both(&down.landed, &up.crossed);
@@ -133,14 +125,14 @@ fn is_passed(world: &World, leader: Position, ends: Ends<'_>, down: &Bits, up: &
     }
     let made = world.events_of(leader).into_iter().flat_map(|e| world.view.made(e)).map(|m| m.version);
     made.filter(|v| up.contains(*v)).any(|v| {
-        let inputs = inputs_for(world, leader, v, Edges::ALL);
+        let inputs = inputs_for(world, leader, v, ends.edges);
         inputs.iter().any(|input| down.contains(*input))
     })
 }
 
 /// The path of the fewest events; of several the one whose nodes come first in the default order. Empty: there is none.
 pub(super) fn shortest(world: &World, ends: Ends<'_>) -> Vec<Hop> {
-    let up = Sweep::new(world, Direction::Up, ends.to, ends.from, ends.avoiding);
+    let up = Sweep::new(world, Direction::Up, ends);
     Shortest { world, ends, up }.find()
 }
 
@@ -195,13 +187,19 @@ impl Shortest<'_> {
 
     /// The number of events from a version to the end, a copy or link perhaps being crossed first.
     fn events_from(&self, version: VersionId) -> Option<u32> {
-        let far = self.copies_of(version).iter().filter(|far| self.may_pass(**far));
+        let far = self.copies_of(version).iter().filter(|far| self.may_cross_to(**far));
         far.filter_map(|far| self.up.level(*far)).chain(self.up.level(version)).min()
     }
 
     /// Whether a path may pass a version, or end at it.
     fn may_pass(&self, version: VersionId) -> bool {
         self.ends.to.versions.contains(version) || !self.up.is_avoided(version)
+    }
+
+    /// Whether a path may go to the far end of a copy or link.
+    fn may_cross_to(&self, far: VersionId) -> bool {
+        let is_end = self.ends.to.versions.contains(far);
+        if is_end { self.ends.last.is_none() } else { !self.up.is_avoided(far) }
     }
 
     fn copies_of(&self, version: VersionId) -> &[VersionId] {
@@ -223,7 +221,7 @@ impl Shortest<'_> {
     /// The first node in order, of those that lead on in the events that are left.
     fn after_version(&self, version: VersionId, left: u32, may_cross: bool) -> Option<Hop> {
         let far = self.copies_of(version).iter().copied().filter(|_| may_cross);
-        let far = far.filter(|far| self.up.level(*far) == Some(left) && self.may_pass(*far));
+        let far = far.filter(|far| self.up.level(*far) == Some(left) && self.may_cross_to(*far));
         if let Some(far) = far.min_by_key(|far| default_key(self.world, Node::Version(*far))) {
             return Some(Hop { node: Node::Version(far), edge: Some(Edge::across(self.world, version, far)) });
         }
@@ -232,20 +230,25 @@ impl Shortest<'_> {
             if self.ends.to.events.contains(leader) && after == 0 {
                 return true;
             }
-            let made = || made_of(self.world, leader, version, uses).into_iter();
-            !self.up.is_avoided_step(leader) && made().any(|v| self.events_from_next(v) == Some(after))
+            let may_be = self.ends.edges.passes(self.world, leader) && (after > 0 || self.may_be_last(leader));
+            let made = || made_of(self.world, leader, version, uses, self.ends.edges).into_iter();
+            may_be && !self.up.is_avoided_step(leader) && made().any(|v| self.events_from_next(v) == Some(after))
         };
-        let mut steps = steps_using(self.world, version).into_iter();
+        let mut steps = steps_using(self.world, version, self.ends.edges).into_iter();
         steps.find(|(leader, uses)| leads_on(*leader, uses)).map(|(leader, mut uses)| {
             uses.sort_by_key(|usage| if let Use::Input(role) = usage { *role as u8 } else { u8::MAX });
             Hop { node: Node::Step(leader), edge: Some(Edge::Used(uses)) }
         })
     }
 
+    fn may_be_last(&self, leader: Position) -> bool {
+        self.ends.last.is_none_or(|may| may(leader))
+    }
+
     fn after_step(&self, leader: Position, path: &[Hop], left: u32) -> Option<Hop> {
         let made = match path {
             [.., Hop { node: Node::Version(version), .. }, Hop { edge: Some(Edge::Used(uses)), .. }] => {
-                made_of(self.world, leader, *version, uses)
+                made_of(self.world, leader, *version, uses, self.ends.edges)
             }
             _ => self.made(leader).collect(),
         };

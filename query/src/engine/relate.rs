@@ -84,6 +84,14 @@ impl Evaluator<'_> {
     ///
     /// The others may lead to each other, so they are no strict start set.
     fn only(&self, how: How<'_>, operand: &OperandPlan, allowed: &Nodes) -> Nodes {
+        let mut nodes = self.image(how, allowed);
+        let others = self.others(operand, allowed);
+        nodes.subtract(&self.image(How { strict: false, ..how }, &others), self.world);
+        nodes
+    }
+
+    /// What is of the operand's kinds and not allowed.
+    pub(super) fn others(&self, operand: &OperandPlan, allowed: &Nodes) -> Nodes {
         let mut others = if operand.kinds.is_empty() { self.everything() } else { Nodes::default() };
         for kind in &operand.kinds {
             let of_kind = self.of_kind(*kind);
@@ -91,9 +99,16 @@ impl Evaluator<'_> {
             others.events |= &of_kind.steps(self.world);
         }
         others.subtract(allowed, self.world);
-        let mut nodes = self.image(how, allowed);
-        nodes.subtract(&self.image(How { strict: false, ..how }, &others), self.world);
-        nodes
+        others
+    }
+
+    /// Whether the one node of a set stands in a relation to a member of another.
+    pub(super) fn stands_in(&self, rel: &RelPlan, node: &Nodes, to: &Nodes) -> bool {
+        let avoiding = rel.avoiding.as_ref().map(|a| self.in_steps(a));
+        let how = How { rel, avoiding: avoiding.as_ref(), single: false, strict: true };
+        let mut image = self.image(how, to);
+        image.intersect(node, self.world);
+        !image.is_empty()
     }
 
     /// The nodes that stand in a relation to any member of a set.
@@ -175,7 +190,7 @@ impl Evaluator<'_> {
     }
 
     /// What an evaluation, audit or deployment is about.
-    fn subjects(&self, leader: Position) -> Vec<VersionId> {
+    pub(super) fn subjects(&self, leader: Position) -> Vec<VersionId> {
         let mentions = self.world.events_of(leader).into_iter().flat_map(|e| self.world.view.mentions(e));
         mentions.filter(|m| m.usage == Use::About).map(|m| m.version).collect()
     }

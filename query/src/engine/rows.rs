@@ -131,7 +131,7 @@ fn value_column(heading: &Heading, whole: bool, values: Vec<Option<Val>>, column
 }
 
 /// A value as text.
-fn text(value: Option<Val>) -> Option<String> {
+pub(super) fn text(value: Option<Val>) -> Option<String> {
     Some(match value? {
         Val::Number(n) => n.to_string(),
         Val::Text(t) => t,
@@ -142,7 +142,7 @@ fn text(value: Option<Val>) -> Option<String> {
 }
 
 /// The nodes in order: keys first, missing last, then kind, name, number and digest.
-fn ordered(world: &World, nodes: &Nodes, keys: &[SortKey], limit: Option<u64>) -> Vec<Node> {
+pub(super) fn ordered(world: &World, nodes: &Nodes, keys: &[SortKey], limit: Option<u64>) -> Vec<Node> {
     let mut list: Vec<Node> = nodes.iter().collect();
     list.sort_by_cached_key(|node| default_key(world, *node));
     for key in keys.iter().rev() {

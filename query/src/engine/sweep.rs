@@ -17,17 +17,39 @@ pub(super) enum Direction {
     Up,
 }
 
-/// Breadth first from one end of paths towards the other, over every role and `about`.
+/// Both ends of paths, and how one may go between them.
+#[derive(Clone, Copy)]
+pub(super) struct Ends<'a> {
+    /// Where paths begin.
+    pub(super) from: &'a Nodes,
+    /// Where they end.
+    pub(super) to: &'a Nodes,
+    /// What they never pass; ends may be among it.
+    pub(super) avoiding: Option<&'a Nodes>,
+    /// Which edges they take.
+    pub(super) edges: Edges,
+    /// Which steps may be the last; a version at the end is then reached by a step, never by a copy or link.
+    pub(super) last: Option<&'a dyn Fn(Position) -> bool>,
+}
+
+impl<'a> Ends<'a> {
+    /// Paths over every edge.
+    pub(super) fn new(from: &'a Nodes, to: &'a Nodes, avoiding: Option<&'a Nodes>) -> Self {
+        Self { from, to, avoiding, edges: Edges::ALL, last: None }
+    }
+}
+
+/// Breadth first from one end of paths towards the other, each node once.
 ///
 /// At most one copy or link is crossed between two events, so it matters how a version was come by.
 pub(super) struct Sweep<'a> {
     world: &'a World,
     direction: Direction,
+    ends: Ends<'a>,
     /// Where it begins: these are passed even if they are to be avoided.
     start: &'a Nodes,
     /// The other end: these are found even if they are to be avoided.
     goal: &'a Nodes,
-    avoiding: Option<&'a Nodes>,
     /// Versions of the start, and those at the end of a step: from them a copy or link may be crossed.
     pub(super) landed: Bits,
     /// Versions at the far end of a copy or link.
@@ -50,18 +72,16 @@ struct Frontier {
 }
 
 impl<'a> Sweep<'a> {
-    /// Everything in a direction from `start`.
-    pub(super) fn new(
-        world: &'a World,
-        direction: Direction,
-        start: &'a Nodes,
-        goal: &'a Nodes,
-        avoiding: Option<&'a Nodes>,
-    ) -> Self {
+    /// Everything in a direction from one of the ends.
+    pub(super) fn new(world: &'a World, direction: Direction, ends: Ends<'a>) -> Self {
+        let (start, goal) = match direction {
+            Direction::Down => (ends.from, ends.to),
+            Direction::Up => (ends.to, ends.from),
+        };
         let levels = vec![u32::MAX; world.view.n_versions() as usize];
         let (landed, crossed, open, steps) =
             (start.versions.clone(), Bits::default(), Bits::default(), Bits::default());
-        let mut sweep = Self { world, direction, start, goal, avoiding, landed, crossed, open, steps, levels };
+        let mut sweep = Self { world, direction, ends, start, goal, landed, crossed, open, steps, levels };
         sweep.run();
         sweep
     }
@@ -73,12 +93,12 @@ impl<'a> Sweep<'a> {
 
     /// Whether a version is no place to pass.
     pub(super) fn is_avoided(&self, version: VersionId) -> bool {
-        self.avoiding.is_some_and(|a| a.versions.contains(version))
+        self.ends.avoiding.is_some_and(|a| a.versions.contains(version))
     }
 
     /// Whether a step is no place to pass.
     pub(super) fn is_avoided_step(&self, leader: Position) -> bool {
-        self.avoiding.is_some_and(|a| a.events.contains(leader))
+        self.ends.avoiding.is_some_and(|a| a.events.contains(leader))
     }
 
     fn run(&mut self) {
@@ -89,7 +109,9 @@ impl<'a> Sweep<'a> {
             self.set_level(*version, level);
         }
         loop {
-            self.cross(&mut frontier);
+            if level > 0 || self.direction == Direction::Down || self.ends.last.is_none() {
+                self.cross(&mut frontier);
+            }
             level += 1;
             let mut next = Frontier::default();
             if level == 1 {
@@ -101,7 +123,7 @@ impl<'a> Sweep<'a> {
             }
             for version in frontier.fresh {
                 for (leader, uses) in self.steps_at(version) {
-                    if self.enter(leader) {
+                    if self.may_be(leader, level) && self.enter(leader) {
                         let ends = self.ends_for(leader, version, &uses);
                         self.land(&ends, level, &mut next);
                     }
@@ -158,6 +180,12 @@ impl<'a> Sweep<'a> {
         }
     }
 
+    /// Whether a step may be at this distance from the start.
+    fn may_be(&self, leader: Position, level: u32) -> bool {
+        let is_last = level == 1 && self.direction == Direction::Up;
+        self.ends.edges.passes(self.world, leader) && self.ends.last.is_none_or(|may| !is_last || may(leader))
+    }
+
     /// Takes note of a step; whether its edges are to be followed, now.
     fn enter(&mut self, leader: Position) -> bool {
         if self.is_avoided_step(leader) {
@@ -172,7 +200,7 @@ impl<'a> Sweep<'a> {
     /// The steps that a version leads to, with how they use it, or that led to it.
     fn steps_at(&self, version: VersionId) -> BTreeMap<Position, Vec<Use>> {
         match self.direction {
-            Direction::Down => steps_using(self.world, version),
+            Direction::Down => steps_using(self.world, version, self.ends.edges),
             Direction::Up => self.world.makers(version).into_iter().map(|leader| (leader, Vec::new())).collect(),
         }
     }
@@ -180,8 +208,8 @@ impl<'a> Sweep<'a> {
     /// What a step made of a version, or made it from.
     fn ends_for(&self, leader: Position, version: VersionId, uses: &[Use]) -> Vec<VersionId> {
         match self.direction {
-            Direction::Down => made_of(self.world, leader, version, uses),
-            Direction::Up => inputs_for(self.world, leader, version, Edges::ALL),
+            Direction::Down => made_of(self.world, leader, version, uses, self.ends.edges),
+            Direction::Up => inputs_for(self.world, leader, version, self.ends.edges),
         }
     }
 
@@ -193,18 +221,20 @@ impl<'a> Sweep<'a> {
             Direction::Down => events.flat_map(|e| view.made(e)).map(|m| m.version).collect(),
             Direction::Up => {
                 let uses = events.flat_map(|e| view.mentions(e).into_iter().map(move |m| (e, m)));
-                uses.filter(|(e, m)| counts_about(view, *e, m.usage)).map(|(_, m)| m.version).collect()
+                uses.filter(|(e, m)| self.ends.edges.takes(m.usage) && counts_about(view, *e, m.usage))
+                    .map(|(_, m)| m.version)
+                    .collect()
             }
         }
     }
 }
 
 /// The steps that use a version, or are about it so that it influences what they make, each with how.
-pub(super) fn steps_using(world: &World, version: VersionId) -> BTreeMap<Position, Vec<Use>> {
+pub(super) fn steps_using(world: &World, version: VersionId, edges: Edges) -> BTreeMap<Position, Vec<Use>> {
     let view = &world.view;
     let mut steps: BTreeMap<Position, Vec<Use>> = BTreeMap::new();
     view.uses(version, |event, usage| {
-        if counts_about(view, event, usage) {
+        if edges.takes(usage) && counts_about(view, event, usage) {
             let uses = steps.entry(view.leader(event)).or_default();
             if !uses.contains(&usage) {
                 uses.push(usage);
@@ -215,8 +245,14 @@ pub(super) fn steps_using(world: &World, version: VersionId) -> BTreeMap<Positio
 }
 
 /// What a step made of a version that it uses, or is about, in some ways.
-pub(super) fn made_of(world: &World, leader: Position, version: VersionId, uses: &[Use]) -> Vec<VersionId> {
-    let of = |usage: &Use| outputs_for(world, leader, version, *usage, Edges::ALL);
+pub(super) fn made_of(
+    world: &World,
+    leader: Position,
+    version: VersionId,
+    uses: &[Use],
+    edges: Edges,
+) -> Vec<VersionId> {
+    let of = |usage: &Use| outputs_for(world, leader, version, *usage, edges);
     let mut made: Vec<VersionId> = uses.iter().flat_map(of).collect();
     made.sort_unstable();
     made.dedup();

@@ -16,6 +16,11 @@ pub(super) struct Tails {
 }
 
 impl Tails {
+    /// How many rows there may be.
+    pub(super) fn rows_max(&self) -> usize {
+        self.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX))
+    }
+
     /// The tails of a statement, each of which its body must be able to take.
     pub(super) fn resolve(
         statement: &Statement,

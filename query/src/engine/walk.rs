@@ -35,14 +35,15 @@ impl Edges {
         Self { roles: 1 << Role::Base as u8, about: false, kinds: 1 << Kind::Training as u32 };
 
     /// Whether a use counts, for a step of any kind.
-    fn takes(self, usage: Use) -> bool {
+    pub(super) fn takes(self, usage: Use) -> bool {
         match usage {
             Use::Input(role) => self.roles >> role as u8 & 1 == 1,
             Use::About => self.about,
         }
     }
 
-    fn passes(self, world: &World, leader: Position) -> bool {
+    /// Whether a step of this kind is passed through.
+    pub(super) fn passes(self, world: &World, leader: Position) -> bool {
         self.kinds == u32::MAX || self.kinds >> world.step_kind(leader) as u32 & 1 == 1
     }
 }

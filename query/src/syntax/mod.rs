@@ -34,6 +34,6 @@ pub use complete::{Expected, expected_at};
 pub use diagnostic::{Diagnostic, render_json, render_narrated};
 pub use failure::NamePosition;
 pub use parse::{MAX_BYTES, parse};
-pub use print::{print_english, print_terse};
+pub use print::{print_clause, print_english, print_terse};
 pub use suggest::{quote, suggest};
 pub use words::{EDITION, RESERVED};

@@ -25,6 +25,11 @@ pub fn print_terse(statement: &Statement) -> String {
     statement_text(statement, Style::Terse)
 }
 
+/// One clause, condition or set in English, as it stands within a statement.
+pub fn print_clause(set: &Set) -> String {
+    if super::print_english::is_condition(set) { super::print_english::condition(set) } else { Style::English.set(set) }
+}
+
 fn statement_text(statement: &Statement, style: Style) -> String {
     let mut out = if statement.explain { "explain ".to_owned() } else { String::new() };
     out.push_str(&body(&statement.body, style));
