@@ -12,11 +12,12 @@ mod properties;
 use std::fs;
 use std::path::Path;
 
-use ask::{Asked, ask, known_at_end, other_spellings};
+use ask::{Asked, ask, ask_whole, known_at_end, other_spellings, whole_events};
 use fixture::{Block, Fixture, read};
+use lineage_query::ReadEvent;
 use lineage_store::graph::View;
 
-use crate::histories::notation::instant;
+use crate::histories::notation::{Sent, expand, instant};
 use crate::histories::play::{Play, play};
 
 fn fits(got: &Asked, block: &Block) -> bool {
@@ -30,8 +31,8 @@ fn fits(got: &Asked, block: &Block) -> bool {
         && (got.notes.is_empty() || !block.no_notes)
 }
 
-fn check(view: &View, fixture: &Fixture, block: &Block) -> Result<(), String> {
-    let got = ask(view, &block.question, &fixture.environments);
+fn check(view: &View, events: &ReadEvent, fixture: &Fixture, block: &Block) -> Result<(), String> {
+    let got = ask_whole(view, events, &block.question, &fixture.environments);
     let place = format!("{}:{} {}", fixture.name, block.line, block.question.text);
     if !fits(&got, block) {
         return Err(format!(
@@ -44,7 +45,7 @@ fn check(view: &View, fixture: &Fixture, block: &Block) -> Result<(), String> {
         return Ok(());
     }
     for (what, text) in other_spellings(&block.question.text) {
-        let other = ask(view, &block.question.with_text(&text), &fixture.environments);
+        let other = ask_whole(view, events, &block.question.with_text(&text), &fixture.environments);
         if (&other.rows, &other.error) != (&got.rows, &got.error) {
             return Err(format!("{place}\nas {what}: {text}\n  {}\n", other.told().join("\n  ")));
         }
@@ -53,11 +54,10 @@ fn check(view: &View, fixture: &Fixture, block: &Block) -> Result<(), String> {
 }
 
 /// Every answer that names its position is the same when it is asked there later.
-fn check_known(views: &[View], fixture: &Fixture, block: &Block) -> Result<(), String> {
+fn check_known(views: &[View; 2], events: &ReadEvent, fixture: &Fixture, block: &Block) -> Result<(), String> {
     let Some(text) = known_at_end(&block.question.text, views[0].count()) else { return Ok(()) };
     let question = block.question.with_text(&text);
-    let (then, now) =
-        (ask(&views[0], &question, &fixture.environments), ask(&views[1], &question, &fixture.environments));
+    let [then, now] = [0, 1].map(|i| ask_whole(&views[i], events, &question, &fixture.environments));
     if then == now {
         return Ok(());
     }
@@ -74,12 +74,12 @@ fn check_fixture(fixture: &Fixture) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let (store, refused) = play(folder.path(), &fixture.sent, Play::Plain);
     let mut wrong = refused;
-    let view = store.view().expect("a view");
-    wrong.extend(fixture.blocks.iter().filter_map(|block| check(&view, fixture, block).err()));
+    let (view, events) = (store.view().expect("a view"), whole_events(&store));
+    wrong.extend(fixture.blocks.iter().filter_map(|block| check(&view, &events, fixture, block).err()));
     let later = fixture::later();
     wrong.extend(crate::histories::play::send(&store, &later, 1));
     let views = [view, store.view().expect("a view")];
-    wrong.extend(fixture.blocks.iter().filter_map(|block| check_known(&views, fixture, block).err()));
+    wrong.extend(fixture.blocks.iter().filter_map(|block| check_known(&views, &events, fixture, block).err()));
     wrong
 }
 
@@ -107,4 +107,29 @@ fn an_empty_log_answers() {
     assert_eq!(rows("events").told(), [""; 0]);
     assert!(rows("models trained on x").error.is_some_and(|e| e.starts_with("E0201 Name")));
     assert!(rows("models known at log 0").error.is_some_and(|e| e.starts_with("E0403 Syntax")));
+}
+
+/// Among many events the one that changed a set is found by halves, and the answer says so.
+#[test]
+fn changes_among_many_events_are_found_by_halves() {
+    let mut sent: Vec<_> = (0..600)
+        .map(|n| {
+            let at = format!("10:{:02}:{:02}", n / 60, n % 60);
+            let event = match n {
+                5 => r#""kind":"training","outputs":[{"kind":"model","name":"m","digest":"b3:@a"}]"#.to_owned(),
+                404 => r#""kind":"tag","about":[{"kind":"model","name":"m"}],"args":{"tags":["gold"]}"#.to_owned(),
+                _ => format!(r#""kind":"register","outputs":[{{"name":"d{n}","digest":"b3:@b"}}]"#),
+            };
+            Sent { now: instant("23:00"), line: expand(&format!(r#"{{{event},"id":"e{n}","time":"{at}"}}"#)) }
+        })
+        .collect();
+    sent.rotate_left(300);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, refused) = play(folder.path(), &sent, Play::Plain);
+    assert_eq!(refused, [""; 0]);
+    let text = "what changed in (models tagged gold) between 2026-11-20T10:00:10 and 2026-11-20T10:30";
+    let got = ask(&store.view().expect("a view"), &fixture::Question::new(text, instant("23:30")), &[]);
+    let row = "model m@v1 change=added changed=2026-11-20T10:06:44Z because=event '#104'";
+    assert_eq!(got.rows, [row], "{:?}", got.error);
+    assert!(got.notes.iter().any(|note| note.starts_with("N09")), "{:?}", got.notes);
 }

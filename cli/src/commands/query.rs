@@ -3,15 +3,16 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use anyhow::Context as _;
 use lineage_query::output::{self, Answer, Expect, Format, OutputError, TableStyle};
 use lineage_query::syntax::{self, Diagnostic};
-use lineage_query::{Class, QueryError, Request, answer};
-use lineage_store::StoreError;
+use lineage_query::{Class, QueryError, ReadEvent, Request, answer};
 use lineage_store::artifact::Artifacts;
 use lineage_store::digest::Blake3;
 use lineage_store::graph::View;
+use lineage_store::{StoreError, read_leaf};
 use serde_json::json;
 
 use crate::context::Context;
@@ -138,6 +139,7 @@ pub(super) fn ask(
         now_is_set: context.is_fixed(),
         environments: &session.config.environments,
         max_rows,
+        events: whole_events(session),
         digest_of_file: &digest_of_file,
     };
     let first = session.store.view().map_err(QueryError::from).and_then(|view: View| answer(&view, &request));
@@ -150,6 +152,15 @@ pub(super) fn ask(
         }
         result => result,
     }
+}
+
+/// Whole events, from the journal, so that a question never waits for the event store.
+fn whole_events(session: &Session) -> ReadEvent {
+    let journal = session.store.journal().clone();
+    Rc::new(move |position| {
+        let record = journal.get(position.into())?;
+        read_leaf(&record.leaf, record.received.is_some()).map(|(event, ..)| event)
+    })
 }
 
 fn digest_of_file(path: &str) -> Result<Blake3, String> {

@@ -1,19 +1,22 @@
 //! From the body of a statement to rows: each form of question takes its way here.
 
 use arrow::record_batch::RecordBatch;
+use lineage_store::time::Time;
 
 use super::QueryError;
+use super::changes;
+use super::difference;
 use super::eval::Evaluator;
 use super::notes::{self, Said};
 use super::paths;
 use super::plan::Plan;
 use super::resolve::Resolver;
-use super::rows;
+use super::rows::{self, Shape};
 use super::tails::Tails;
 use super::why;
 use super::world::World;
 use crate::output::Note;
-use crate::syntax::ast::{self, Body, Set, Statement};
+use crate::syntax::ast::{self, Body, Changes, Set, Span, Statement, TimeExpr};
 
 /// A statement in its world.
 pub(super) struct Asking<'a> {
@@ -39,9 +42,9 @@ impl Asking<'_> {
             Body::Paths(paths) if paths.all => self.paths(paths),
             Body::Paths(paths) => self.path(paths),
             Body::Why(why) => self.why(why),
-            Body::Changes(ast::Changes::Versions { span, .. } | ast::Changes::Over { span, .. }) => {
-                Err(super::unbuilt("`what changed` and `diff`", *span).into())
-            }
+            Body::Changes(Changes::Versions { before, after, .. }) => self.difference(before, after),
+            Body::Changes(Changes::Sets { before, after, .. }) => self.diff(before, after),
+            Body::Changes(Changes::Over { set, from, to, span }) => self.changes(set, (from, to), *span),
         }
     }
 
@@ -59,8 +62,7 @@ impl Asking<'_> {
 
     fn paths(&self, paths: &ast::Paths) -> Result<Found, QueryError> {
         let plan = Plan::Between(Box::new(self.resolver.between(paths, self.world)?));
-        let tails = Tails::resolve(self.statement, None, self.resolver, self.world)?;
-        self.resolver.check_unused()?;
+        let tails = self.tails()?;
         self.rows_of(&plan, &tails)
     }
 
@@ -80,8 +82,7 @@ impl Asking<'_> {
     fn path(&self, paths: &ast::Paths) -> Result<Found, QueryError> {
         let world = self.world;
         let plan = self.resolver.between(paths, world)?;
-        let tails = Tails::resolve(self.statement, None, self.resolver, world)?;
-        self.resolver.check_unused()?;
+        let tails = self.tails()?;
         let evaluator = Evaluator::new(world);
         let mut path = evaluator.path(&plan);
         let total = path.len();
@@ -98,13 +99,66 @@ impl Asking<'_> {
         let world = self.world;
         let subject = self.resolver.set(&why.subject, world)?;
         let plan = self.resolver.set(&why.set, world)?;
-        let tails = Tails::resolve(self.statement, None, self.resolver, world)?;
-        self.resolver.check_unused()?;
+        let tails = self.tails()?;
         let evaluator = Evaluator::new(world);
         let nodes = rows::ordered(world, &evaluator.set(&subject), &[], None);
         let mut reasons = why::reasons(&evaluator, &nodes, &why.set, &plan);
         let total = reasons.len();
         reasons.truncate(tails.rows_max());
         Ok(self.finish(why::rows(&reasons)?, total, notes::of_evaluation(&evaluator)))
+    }
+
+    fn difference(&self, before: &Set, after: &Set) -> Result<Found, QueryError> {
+        let world = self.world;
+        let versions = (self.resolver.one_version(before, world)?, self.resolver.one_version(after, world)?);
+        let tails = self.tails()?;
+        let mut differences = difference::differences(world, versions.0, versions.1);
+        let total = differences.len();
+        differences.truncate(tails.rows_max());
+        let said = if total == 0 { vec![("N08", "nothing that is recorded differs".to_owned())] } else { Vec::new() };
+        Ok(self.finish(difference::rows(&differences)?, total, said))
+    }
+
+    fn diff(&self, before: &Set, after: &Set) -> Result<Found, QueryError> {
+        let world = self.world;
+        let plans = (self.resolver.set(before, world)?, self.resolver.set(after, world)?);
+        let tails = self.tails()?;
+        let evaluator = Evaluator::new(world);
+        let (before, after) = (evaluator.set(&plans.0), evaluator.set(&plans.1));
+        let mut changes = changes::between(world, &before, &after);
+        let total = changes.len();
+        changes.truncate(tails.rows_max());
+        let batch = changes::rows(world, &changes, Shape::of(&[&before, &after]), false)?;
+        Ok(self.finish(batch, total, notes::of_evaluation(&evaluator)))
+    }
+
+    fn changes(&self, set: &Set, times: (&TimeExpr, &TimeExpr), span: Span) -> Result<Found, QueryError> {
+        let (from, to) = self.resolver.stretch_between(times, span, self.world)?;
+        let [earlier, later] = [from, to].map(|until| self.resolver.world_until(until, self.world));
+        let plans = (self.resolver.set(set, &earlier)?, self.resolver.set(set, &later)?);
+        let tails = self.tails()?;
+        let evaluator = Evaluator::new(&later);
+        let (before, after) = (Evaluator::new(&earlier).set(&plans.0), evaluator.set(&plans.1));
+        let mut changes = changes::between(&later, &before, &after);
+        let total = changes.len();
+        changes.truncate(tails.rows_max());
+        let as_of = |until: Time| {
+            let world = self.resolver.world_until(until, self.world);
+            // A name that means nothing at an instant between leaves what was before.
+            self.resolver.set(set, &world).ok().map(|plan| Evaluator::new(&world).set(&plan))
+        };
+        let exact = changes::explain(&mut changes, &later, from, to, &as_of);
+        let batch = changes::rows(&later, &changes, Shape::of(&[&before, &after]), true)?;
+        let mut said = notes::of_evaluation(&evaluator);
+        if !exact && total > 0 {
+            said.push(("N09", "between so many events the change that is told may not be the first".to_owned()));
+        }
+        Ok(self.finish(batch, total, said))
+    }
+
+    fn tails(&self) -> Result<Tails, QueryError> {
+        let tails = Tails::resolve(self.statement, None, self.resolver, self.world)?;
+        self.resolver.check_unused()?;
+        Ok(tails)
     }
 }

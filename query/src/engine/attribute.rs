@@ -1,6 +1,6 @@
 //! Attributes of versions, steps and events.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lineage_store::event::{EntityKind, Kind, Outcome};
 use lineage_store::graph::{Position, Symbol, Use, Value, VersionId};
@@ -273,6 +273,30 @@ impl World {
 
     /// A parameter or metric: of the steps that made a version, and of evaluations about it; the latest wins.
     fn measured(&self, node: Node, metric: bool, key: Symbol) -> Option<Val> {
+        let mut best: Option<((Time, Position), Value)> = None;
+        self.each_measured(node, metric, |at, m, k, value| {
+            if m == metric && k == key && best.as_ref().is_none_or(|(old, _)| *old <= at) {
+                best = Some((at, value));
+            }
+        });
+        value_of(best?.1)
+    }
+
+    /// Every parameter and metric of a node, by whether it is a metric and by key.
+    pub(super) fn all_measured(&self, node: Node) -> BTreeMap<(bool, Symbol), Val> {
+        let mut best: BTreeMap<(bool, Symbol), ((Time, Position), Value)> = BTreeMap::new();
+        for metric in [false, true] {
+            self.each_measured(node, metric, |at, m, k, value| {
+                if m == metric && best.get(&(m, k)).is_none_or(|(old, _)| *old <= at) {
+                    best.insert((m, k), (at, value));
+                }
+            });
+        }
+        best.into_iter().filter_map(|(key, (_, value))| Some((key, value_of(value)?))).collect()
+    }
+
+    /// Calls for each parameter and metric of the events that speak of a node's parameters or of its metrics.
+    fn each_measured(&self, node: Node, metric: bool, mut f: impl FnMut((Time, Position), bool, Symbol, Value)) {
         let view = &self.view;
         let mut leaders = match node {
             Node::Step(leader) => vec![leader],
@@ -286,23 +310,13 @@ impl World {
                 }
             });
         }
-        let mut best: Option<((Time, Position), Value)> = None;
         leaders.sort_unstable();
         leaders.dedup();
         let single = if let Node::Event(e) = node { Some(e) } else { None };
         for event in leaders.into_iter().flat_map(|l| self.events_of(l)).chain(single) {
             for (m, k, value) in view.attributes(event) {
-                let at = (view.time(event), event);
-                if m == metric && k == key && best.as_ref().is_none_or(|(old, _)| *old <= at) {
-                    best = Some((at, value));
-                }
+                f((view.time(event), event), m, k, value);
             }
-        }
-        match best?.1 {
-            Value::Number(n) => Some(Val::Number(n)),
-            Value::Text(t) => Some(Val::Text(t)),
-            Value::Bool(b) => Some(Val::Bool(b)),
-            Value::Other => None,
         }
     }
 
@@ -346,6 +360,15 @@ impl World {
     /// The entity kind of a version.
     pub(crate) fn kind_of(&self, v: VersionId) -> EntityKind {
         self.view.entity_kind(self.view.entity(v))
+    }
+}
+
+fn value_of(value: Value) -> Option<Val> {
+    match value {
+        Value::Number(n) => Some(Val::Number(n)),
+        Value::Text(t) => Some(Val::Text(t)),
+        Value::Bool(b) => Some(Val::Bool(b)),
+        Value::Other => None,
     }
 }
 

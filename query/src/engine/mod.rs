@@ -3,8 +3,10 @@
 mod ask;
 mod attribute;
 mod bits;
+mod changes;
 mod clock;
 mod compare;
+mod difference;
 mod eval;
 mod failure;
 mod happen;
@@ -18,11 +20,13 @@ mod rows;
 mod sweep;
 mod tails;
 mod walk;
+mod whole;
 mod why;
 mod witness;
 mod world;
 
 pub use failure::{Class, QueryError};
+pub use whole::ReadEvent;
 
 use lineage_store::digest::Blake3;
 use lineage_store::graph::View;
@@ -48,6 +52,8 @@ pub struct Request<'a> {
     pub environments: &'a [String],
     /// The most rows of an answer; more is an error. `None`: no limit.
     pub max_rows: Option<u64>,
+    /// Reads a whole event by its position, for what the index does not hold.
+    pub events: ReadEvent,
     /// Reads a file of the statement (`./data.csv`) and gives the digest of its bytes.
     pub digest_of_file: &'a dyn Fn(&str) -> Result<Blake3, String>,
 }
@@ -67,13 +73,21 @@ pub fn answer(view: &View, request: &Request<'_>) -> Result<Answer, QueryError> 
 
 fn answer_statement(view: &View, statement: &Statement, request: &Request<'_>) -> Result<Answer, QueryError> {
     let resolver = Resolver::new(request, view);
+    let answer = answer_in(&resolver, statement);
+    // What could not be read is the reason for whatever else went wrong.
+    resolver.whole.check()?;
+    answer
+}
+
+fn answer_in(resolver: &Resolver<'_>, statement: &Statement) -> Result<Answer, QueryError> {
+    let request = resolver.request;
     let (world, as_of) =
         resolver.world(statement.as_of.as_ref(), statement.known_at.as_ref(), statement.including_retracted, None)?;
     if statement.explain {
         return Err(unbuilt("`explain`", ast::Span::new(0, 7)).into());
     }
     let late = statement.known_at.is_none() && as_of.is_some();
-    let found = Asking { resolver: &resolver, world: &world, statement, late }.found()?;
+    let found = Asking { resolver, world: &world, statement, late }.found()?;
     if request.max_rows.is_some_and(|max| found.batch.num_rows() as u64 > max) {
         let (rows, max) = (found.batch.num_rows(), request.max_rows.unwrap_or(0));
         let text = format!("the answer has {rows} rows, more than --max-rows {max}");

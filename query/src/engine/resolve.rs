@@ -1,9 +1,10 @@
 //! From tree to plan: names become ids, times become instants, parameters become values.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use lineage_store::digest::Blake3;
-use lineage_store::graph::{Symbol, View};
+use lineage_store::graph::{Symbol, VersionId, View};
 use lineage_store::time::Time;
 
 use super::Request;
@@ -14,6 +15,7 @@ use super::plan::{
     BetweenPlan, Constant, Environments, OperandPlan, Plan, PredPlan, RelPlan, Span as WindowSpan, TestPlan, When,
     WithPlan,
 };
+use super::whole::Whole;
 use super::world::World;
 use crate::syntax::ast::{
     At, Attr, Closure, Kind, KnownAt, List, Name, NameValue, Noun, Operand, Paths, Pred, Quantifier, Ref, Rel,
@@ -26,6 +28,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) request: &'a Request<'a>,
     /// The view of everything recorded.
     pub(crate) head: &'a View,
+    /// Whole events.
+    pub(crate) whole: Rc<Whole>,
     /// Whether `now` had a part in the answer.
     pub(crate) used_now: RefCell<bool>,
     /// Parameters that were used.
@@ -36,7 +40,8 @@ type Resolved<T> = Result<T, Diagnostic>;
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(request: &'a Request<'a>, head: &'a View) -> Self {
-        Self { request, head, used_now: RefCell::new(false), used: RefCell::default() }
+        let whole = Rc::new(Whole::new(Rc::clone(&request.events)));
+        Self { request, head, whole, used_now: RefCell::new(false), used: RefCell::default() }
     }
 
     /// The world of `as of` and `known at`; without them the given one's.
@@ -80,14 +85,25 @@ impl<'a> Resolver<'a> {
                 stretch.last(now)
             }
         };
+        let retracted = retracted || outer.is_some_and(|w| w.retracted);
+        Ok((self.world_of(count, until, now, retracted), as_of.map(|_| until)))
+    }
+
+    /// The world of so many events, as far as they had happened by an instant.
+    fn world_of(&self, count: u32, until: Time, now: Time, retracted: bool) -> World {
+        let recorded = count.checked_sub(1).map(|last| self.head.recorded(last));
         // Nothing happened later than it was recorded, so a later T restricts nothing.
         let view = match recorded {
             Some(last) if until >= last && count == self.head.count() => self.head.clone(),
             _ => self.head.at(count, until),
         };
-        let retracted = retracted || outer.is_some_and(|w| w.retracted);
         let view = if retracted { view.including_retracted() } else { view };
-        Ok((World::new(view, until, now, retracted), as_of.map(|_| until)))
+        World::new(view, until, now, retracted, Rc::clone(&self.whole))
+    }
+
+    /// A world at another instant.
+    pub(crate) fn world_until(&self, until: Time, world: &World) -> World {
+        self.world_of(world.view.count(), until, world.now, world.retracted)
     }
 
     /// A set as a plan.
@@ -130,6 +146,39 @@ impl<'a> Resolver<'a> {
                 return Err(Diagnostic::new("E0110", "a list of names stands only after `any of` or `all of`"));
             }
         })
+    }
+
+    /// The one version that a reference means.
+    pub(crate) fn one_version(&self, reference: &Set, world: &World) -> Resolved<VersionId> {
+        let Plan::Nodes(nodes) = self.set(reference, world)? else {
+            return Err(type_error("two versions are compared", reference.span()));
+        };
+        let versions: Vec<VersionId> = nodes.versions.iter().collect();
+        match versions[..] {
+            [one] => Ok(one),
+            [] => Err(type_error("versions are compared, not events", reference.span())),
+            [.., newest] => {
+                let text = format!("this means {} versions; one is needed on each side", versions.len());
+                let told = Diagnostic::new("E0202", text).label(reference.span(), "which one?");
+                Err(told.help(world.version_name(newest)))
+            }
+        }
+    }
+
+    /// The last instant before the first of two times, and the last of the second.
+    pub(crate) fn stretch_between(
+        &self,
+        times: (&TimeExpr, &TimeExpr),
+        span: Span,
+        world: &World,
+    ) -> Resolved<(Time, Time)> {
+        let (from, to) = (self.stretch(times.0, world.until)?, self.stretch(times.1, world.until)?);
+        past(times.0, from, world.until)?;
+        past(times.1, to, world.until)?;
+        if from.start >= to.end {
+            return Err(Diagnostic::new("E0402", "the second time is before the first").label(span, "turn it around"));
+        }
+        Ok((Time(from.start.0.saturating_sub(1)), to.last(world.until)))
     }
 
     /// Both ends of paths.

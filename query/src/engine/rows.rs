@@ -26,9 +26,7 @@ pub(crate) fn of_nodes(
 ) -> Result<(RecordBatch, usize), OutputError> {
     let list = ordered(world, nodes, keys, limit);
     let mut columns = Columns::new();
-    let has_events = !nodes.events.is_empty();
-    let shape = Shape { versions: !has_events || !nodes.versions.is_empty(), events: has_events };
-    node_columns(world, &list, shape, show, &mut columns);
+    node_columns(world, &list, Shape::of(&[nodes]), show, &mut columns);
     Ok((columns.finish()?, nodes.len()))
 }
 
@@ -39,6 +37,15 @@ pub(super) struct Shape {
     pub(super) versions: bool,
     /// Steps and events.
     pub(super) events: bool,
+}
+
+impl Shape {
+    /// For the nodes of some sets; versions if there is none.
+    pub(super) fn of(sets: &[&Nodes]) -> Self {
+        let events = sets.iter().any(|nodes| !nodes.events.is_empty());
+        let versions = !events || sets.iter().any(|nodes| !nodes.versions.is_empty());
+        Self { versions, events }
+    }
 }
 
 /// The columns that name nodes, and those of the attributes to show.

@@ -2,11 +2,14 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 use lineage_store::digest::{Blake3, Digest};
 use lineage_store::event::{Kind, State};
 use lineage_store::graph::{Assertion, EntityId, Position, SlotChange, Subject, Symbol, Use, VersionId, View};
 use lineage_store::time::Time;
+
+use super::whole::Whole;
 
 /// A slot: namespace, environment and service.
 pub(crate) type Slot = (Symbol, Symbol, Symbol);
@@ -47,6 +50,8 @@ pub(crate) struct World {
     pub(crate) now: Time,
     /// Whether retracted events are shown.
     pub(crate) retracted: bool,
+    /// Whole events.
+    pub(crate) whole: Rc<Whole>,
     descriptions: OnceCell<Descriptions>,
     slots: OnceCell<BTreeMap<Slot, BTreeSet<VersionId>>>,
     slot_changes: OnceCell<Vec<SlotChange>>,
@@ -64,12 +69,13 @@ pub(crate) struct Copies {
 
 impl World {
     /// The world of a view; `now` is what it would be without any `as of`.
-    pub(crate) fn new(view: View, until: Time, now: Time, retracted: bool) -> Self {
+    pub(crate) fn new(view: View, until: Time, now: Time, retracted: bool, whole: Rc<Whole>) -> Self {
         Self {
             view,
             until,
             now,
             retracted,
+            whole,
             descriptions: OnceCell::new(),
             slots: OnceCell::new(),
             slot_changes: OnceCell::new(),

@@ -116,6 +116,15 @@ pub enum Changes {
         /// The whole body.
         span: Span,
     },
+    /// `diff(S, S)`: what only one of two sets has.
+    Sets {
+        /// One side.
+        before: Set,
+        /// The other side.
+        after: Set,
+        /// The whole body.
+        span: Span,
+    },
     /// `what changed in (S) between T and T`.
     Over {
         /// The set whose members are compared.

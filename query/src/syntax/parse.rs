@@ -248,7 +248,7 @@ fn what_changed(start: Tokens<'_>) -> Res<'_, Body> {
     Ok((i, Body::Changes(Changes::Over { set, from, to, span: i.span_from(start) })))
 }
 
-/// `diff(R, R)` and `diff(S, T, T)`.
+/// `diff(R, R)`, `diff(S, S)` and `diff(S, T, T)`.
 fn diff(start: Tokens<'_>) -> Res<'_, Body> {
     let (i, ()) = word("(")(start.skip(1))?;
     let (i, first) = i.nested(set)?;
@@ -258,18 +258,16 @@ fn diff(start: Tokens<'_>) -> Res<'_, Body> {
         let (i, ()) = word(")")(i)?;
         return Ok((i, Body::Changes(Changes::Over { set: first, from, to, span: i.span_from(start) })));
     }
-    if !matches!(first, Set::Ref(_) | Set::Hash(_) | Set::File(_)) {
-        i.expect("a time", &["now", "today", "yesterday"]);
-        return fail(
-            Diagnostic::new("E0102", "expected two times after a set")
-                .label(i.span(), "not a time")
-                .help("diff(models & live(prod), 2026-06-01, 2026-06-30)")
-                .help("two versions: diff(model churn@v3, model churn@v4)"),
-        );
-    }
-    let (i, after) = reference(i, false)?;
+    let (i, second) = i.nested(set)?;
     let (i, ()) = word(")")(i)?;
-    Ok((i, Body::Changes(Changes::Versions { before: first, after, span: i.span_from(start) })))
+    let is_reference = |set: &Set| matches!(set, Set::Ref(_) | Set::Hash(_) | Set::File(_));
+    let (both, span) = (is_reference(&first) && is_reference(&second), i.span_from(start));
+    let changes = if both {
+        Changes::Versions { before: first, after: second, span }
+    } else {
+        Changes::Sets { before: first, after: second, span }
+    };
+    Ok((i, Body::Changes(changes)))
 }
 
 /// E0105.

@@ -82,6 +82,9 @@ fn body(body: &Body, style: Style) -> String {
             Style::English => format!("what changed between {} and {}", style.set(before), style.set(after)),
             Style::Terse => format!("diff({}, {})", style.set(before), style.set(after)),
         },
+        Body::Changes(Changes::Sets { before, after, .. }) => {
+            format!("diff({}, {})", style.side(before), style.side(after))
+        }
         Body::Changes(Changes::Over { set, from, to, .. }) => match style {
             Style::English => {
                 format!("what changed in ({}) between {} and {}", style.set(set), time(from), time(to))
@@ -134,6 +137,14 @@ impl Style {
         match set {
             Set::Ref(_) | Set::Hash(_) | Set::File(_) | Set::At(_) => self.set(set),
             Set::Rel(_) | Set::With(_) if self == Self::Terse => self.set(set),
+            _ => format!("({})", self.set(set)),
+        }
+    }
+
+    /// A set beside a comma, which could be taken for one within the set.
+    fn side(self, set: &Set) -> String {
+        match set {
+            Set::Ref(_) | Set::Hash(_) | Set::File(_) | Set::At(_) => self.set(set),
             _ => format!("({})", self.set(set)),
         }
     }

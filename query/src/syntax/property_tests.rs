@@ -208,13 +208,14 @@ impl Grammar<'_> {
 
     fn statement(&mut self) -> String {
         let set = self.set();
-        let body = match self.choose(9) {
+        let body = match self.choose(10) {
             0 => format!("count {set} per owner, kind"),
             1 => format!("max metric.auc of {set}"),
             2 => format!("paths from {} to {} avoiding {}", self.closed(), self.closed(), self.closed()),
             3 => format!("why {} in ({set})", self.reference()),
             4 => format!("what changed between {} and {}", self.reference(), self.reference()),
             5 => format!("diff(({set}), {}, {})", self.time(), self.time()),
+            6 => format!("diff(({set}), ({}))", self.set()),
             _ => set,
         };
         let tail = self.maybe(|g| format!(" as of {}", g.time())) + &self.maybe(|g| format!(" known at {}", g.time()));

@@ -1,13 +1,15 @@
 //! Asks a question and writes its answer as lines.
 
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use lineage_query::output::{Format, TableStyle, write};
 use lineage_query::syntax::ast::{Body, Members, Operand, Set};
 use lineage_query::syntax::{self, Statement};
-use lineage_query::{Request, answer};
+use lineage_query::{ReadEvent, Request, answer};
 use lineage_store::digest::Blake3;
 use lineage_store::graph::View;
+use lineage_store::{Store, StoreError, read_leaf};
 use serde_json::{Map, Value};
 
 use super::fixture::Question;
@@ -33,7 +35,23 @@ impl Asked {
     }
 }
 
+/// Asks what the index alone can answer.
 pub(super) fn ask(view: &View, question: &Question, environments: &[String]) -> Asked {
+    let unread = |position: u32| Err(StoreError::BeyondHead { position: position.into(), count: 0 });
+    ask_whole(view, &(Rc::new(unread) as ReadEvent), question, environments)
+}
+
+/// Reads whole events of a store.
+pub(super) fn whole_events(store: &Store) -> ReadEvent {
+    let journal = store.journal().clone();
+    Rc::new(move |position| {
+        let record = journal.get(position.into())?;
+        read_leaf(&record.leaf, record.received.is_some()).map(|(event, ..)| event)
+    })
+}
+
+/// Asks what may need whole events.
+pub(super) fn ask_whole(view: &View, events: &ReadEvent, question: &Question, environments: &[String]) -> Asked {
     let request = Request {
         text: &question.text,
         params: &question.params,
@@ -41,6 +59,7 @@ pub(super) fn ask(view: &View, question: &Question, environments: &[String]) -> 
         now_is_set: question.now_is_set,
         environments,
         max_rows: None,
+        events: Rc::clone(events),
         digest_of_file: &|path| Ok(Blake3::of(path.trim_start_matches("./").as_bytes())),
     };
     match answer(view, &request) {

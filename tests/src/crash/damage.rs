@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use lineage_query::output::{self, Format, TableStyle};
@@ -218,6 +219,7 @@ fn ask(view: &View, text: &str) -> Result<String, QueryError> {
         now_is_set: true,
         environments: &[],
         max_rows: None,
+        events: Rc::new(|position| Err(StoreError::BeyondHead { position: position.into(), count: 0 })),
         digest_of_file: &|_| Err("no file".to_owned()),
     };
     let mut out = Vec::new();

@@ -1,0 +1,181 @@
+//! What changed in a set: what entered and left it between two times, and by which event; or between two sets.
+
+use arrow::record_batch::RecordBatch;
+use lineage_store::graph::{Position, Subject};
+use lineage_store::time::Time;
+
+use super::attribute::Node;
+use super::bits::{Bits, Nodes};
+use super::rows::{Shape, node_columns, ordered};
+use super::world::World;
+use crate::output::{Columns, Heading, OutputError};
+
+/// Up to so many instants at which something happened are all looked at, so that the first change is found for certain.
+const INSTANTS_MAX: usize = 256;
+
+/// What entered and what left.
+pub(super) struct Change {
+    node: Node,
+    added: bool,
+    /// When it changed first, if that was looked for.
+    at: Option<Time>,
+    /// The event by which it did; none if it was time that passed.
+    because: Option<Position>,
+}
+
+/// What only one of two sets has, entered first, each in the default order.
+pub(super) fn between(world: &World, before: &Nodes, after: &Nodes) -> Vec<Change> {
+    let only = |one: &Nodes, other: &Nodes| {
+        let mut only = one.clone();
+        only.subtract(other, world);
+        ordered(world, &only, &[], None)
+    };
+    let change = |added: bool| move |node: Node| Change { node, added, at: None, because: None };
+    let added = only(after, before).into_iter().map(change(true));
+    added.chain(only(before, after).into_iter().map(change(false))).collect()
+}
+
+/// Evaluates a set as of an instant; `None` where it cannot be.
+pub(super) type AsOf<'a> = dyn Fn(Time) -> Option<Nodes> + 'a;
+
+/// Looks for the first event by which each change came about; whether every instant was looked at.
+pub(super) fn explain(changes: &mut [Change], world: &World, from: Time, to: Time, as_of: &AsOf<'_>) -> bool {
+    let instants = instants(world, from, to);
+    let search = Search { world, from, as_of, instants: &instants };
+    let exact = instants.len() <= INSTANTS_MAX;
+    if exact {
+        let mut left: Vec<&mut Change> = changes.iter_mut().collect();
+        for (at, instant) in instants.iter().enumerate() {
+            if left.is_empty() {
+                break;
+            }
+            let Some(now) = as_of(*instant) else { continue };
+            let (turned, rest) = left.into_iter().partition(|change| has(&now, change.node, world) == change.added);
+            left = rest;
+            search.settle(turned, at);
+        }
+        // What no event changed by the end was changed by the time that passed.
+        return true;
+    }
+    search.halve(changes.iter_mut().collect(), 0, instants.len());
+    false
+}
+
+/// The instants after `from`, up to `to`, at which visible events happened.
+fn instants(world: &World, from: Time, to: Time) -> Vec<Time> {
+    let view = &world.view;
+    let times = (0..view.count()).filter(|e| view.sees(*e)).map(|e| view.time(e));
+    let mut instants: Vec<Time> = times.filter(|t| from < *t && *t <= to).collect();
+    instants.sort_unstable();
+    instants.dedup();
+    instants
+}
+
+fn has(nodes: &Nodes, node: Node, world: &World) -> bool {
+    match node {
+        Node::Version(v) => nodes.versions.contains(v),
+        Node::Step(e) => nodes.steps(world).contains(e),
+        Node::Event(e) => nodes.events.contains(e),
+    }
+}
+
+/// Looks for instants at which changes came about.
+struct Search<'a> {
+    world: &'a World,
+    from: Time,
+    as_of: &'a AsOf<'a>,
+    instants: &'a [Time],
+}
+
+impl Search<'_> {
+    /// Settles changes that came about after `low` instants and by the time of `high` of them.
+    fn halve(&self, changes: Vec<&mut Change>, low: usize, high: usize) {
+        if changes.is_empty() || low >= high {
+            return;
+        }
+        if high - low == 1 {
+            return self.settle(changes, low);
+        }
+        let middle = usize::midpoint(low, high);
+        let Some(then) = (self.as_of)(self.instants[middle - 1]) else { return self.halve(changes, middle, high) };
+        let (earlier, later) = changes.into_iter().partition(|c| has(&then, c.node, self.world) == c.added);
+        self.halve(earlier, low, middle);
+        self.halve(later, middle, high);
+    }
+
+    /// Settles changes that came about between the instant before and this one.
+    fn settle(&self, changes: Vec<&mut Change>, at: usize) {
+        if changes.is_empty() {
+            return;
+        }
+        let instant = self.instants[at];
+        let just_before = Time(instant.0.saturating_sub(1)).max(self.from);
+        let before = (self.as_of)(just_before);
+        for change in changes {
+            let had_changed = before.as_ref().is_some_and(|nodes| has(nodes, change.node, self.world) == change.added);
+            if !had_changed {
+                change.at = Some(instant);
+                change.because = self.event_at(instant, change.node);
+            }
+        }
+    }
+
+    /// The first event of an instant that speaks of a node, else the first.
+    fn event_at(&self, instant: Time, node: Node) -> Option<Position> {
+        let view = &self.world.view;
+        let mut events = (0..view.count()).filter(|e| view.sees(*e) && view.time(*e) == instant);
+        let first = events.next()?;
+        let mut all = std::iter::once(first).chain(events);
+        let about = self.touching(node);
+        Some(all.find(|e| about.contains(*e)).unwrap_or(first))
+    }
+
+    /// The events that use, make or describe a node.
+    fn touching(&self, node: Node) -> Bits {
+        let view = &self.world.view;
+        let mut events = Bits::default();
+        match node {
+            Node::Step(e) | Node::Event(e) => return Bits::of(self.world.events_of(view.leader(e))),
+            Node::Version(version) => {
+                view.makers(version, |event| {
+                    events.insert(event);
+                });
+                view.uses(version, |event, _| {
+                    events.insert(event);
+                });
+                for fact in view.facts() {
+                    let concerns = match fact.subject {
+                        Subject::Version(v) => v == version,
+                        Subject::Entity(e) => e == view.entity(version),
+                        Subject::Event(_) => false,
+                    };
+                    if concerns {
+                        events.insert(fact.event);
+                    }
+                }
+            }
+        }
+        events
+    }
+}
+
+/// One row for each change; `explained`: with when and by which event.
+pub(super) fn rows(
+    world: &World,
+    changes: &[Change],
+    shape: Shape,
+    explained: bool,
+) -> Result<RecordBatch, OutputError> {
+    let mut columns = Columns::new();
+    let word = |change: &Change| Some(if change.added { "added" } else { "removed" });
+    columns.text(&Heading::new("change").about("added or removed"), changes.iter().map(word));
+    let list: Vec<Node> = changes.iter().map(|change| change.node).collect();
+    node_columns(world, &list, shape, &[], &mut columns);
+    if explained {
+        let changed = Heading::new("changed").about("when it changed first; missing if no event changed it");
+        columns.time(&changed, changes.iter().map(|change| change.at));
+        let because = Heading::new("because").about("the event by which it changed first; missing if it was time");
+        columns.text(&because, changes.iter().map(|change| change.because.map(|event| format!("event '#{event}'"))));
+    }
+    columns.finish()
+}
