@@ -5,6 +5,7 @@
 //! `no notes`, or `error CODE part of its text`. What stands above the first `?` may name environments: `env dev prod`.
 
 mod ask;
+mod drawings;
 mod fixture;
 mod oracle;
 mod properties;

@@ -238,7 +238,8 @@ fn ask(context: &Context, folder: &Path) -> anyhow::Result<()> {
 }
 
 fn answered(session: &Session, text: &str) -> anyhow::Result<lineage_query::output::Answer> {
-    query::ask(session, text, &[], None).with_context(|| format!("the question \"{text}\" has no answer"))
+    query::ask(session, text, &[], None, Format::Table)
+        .with_context(|| format!("the question \"{text}\" has no answer"))
 }
 
 fn next(dir: &Path) -> String {

@@ -40,7 +40,7 @@ pub(crate) struct Query {
     /// The question
     #[arg(required = true, value_name = "TEXT")]
     text: Vec<String>,
-    /// table, json, ndjson, csv, csv-safe, parquet or arrow [default: table, or by the ending of -o]
+    /// table, json, ndjson, csv, csv-safe, parquet, arrow, dot or mermaid [default: table, or by the ending of -o]
     #[arg(long, value_name = "FORMAT")]
     output: Option<Format>,
     /// A parameter of the question; several of one name are a list
@@ -75,7 +75,7 @@ impl Query {
                 .into());
         }
         let text = self.text.join(" ");
-        let answer = match ask(&session, &text, &self.param, self.max_rows) {
+        let answer = match ask(&session, &text, &self.param, self.max_rows, format) {
             Ok(answer) => answer,
             Err(error) => return tell_failure(context, error, &text),
         };
@@ -103,7 +103,12 @@ impl Query {
     fn format(&self, context: &Context) -> anyhow::Result<Format> {
         let by_ending = || {
             let ending = self.file.as_ref()?.extension()?.to_str()?;
-            let word = if ending == "jsonl" { "ndjson" } else { ending };
+            let word = match ending {
+                "jsonl" => "ndjson",
+                "gv" => "dot",
+                "mmd" => "mermaid",
+                ending => ending,
+            };
             word.parse::<Format>().ok()
         };
         let format = self.output.or_else(by_ending).unwrap_or(if context.json { Format::Json } else { Format::Table });
@@ -130,6 +135,7 @@ pub(super) fn ask(
     text: &str,
     params: &[(String, String)],
     max_rows: Option<u64>,
+    format: Format,
 ) -> Result<Answer, QueryError> {
     let context = &session.context;
     let request = Request {
@@ -139,6 +145,7 @@ pub(super) fn ask(
         now_is_set: context.is_fixed(),
         environments: &session.config.environments,
         max_rows,
+        graph: format.nodes_max(),
         events: whole_events(session),
         digest_of_file: &digest_of_file,
     };

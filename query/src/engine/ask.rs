@@ -6,6 +6,7 @@ use lineage_store::time::Time;
 use super::QueryError;
 use super::changes;
 use super::difference;
+use super::drawing;
 use super::eval::Evaluator;
 use super::notes::{self, Said};
 use super::paths;
@@ -15,7 +16,8 @@ use super::rows::{self, Shape};
 use super::tails::Tails;
 use super::why;
 use super::world::World;
-use crate::output::Note;
+use crate::output::{Graph, Note};
+use crate::syntax::Diagnostic;
 use crate::syntax::ast::{self, Body, Changes, Set, Span, Statement, TimeExpr};
 
 /// A statement in its world.
@@ -31,11 +33,16 @@ pub(super) struct Asking<'a> {
 pub(super) struct Found {
     pub(super) batch: RecordBatch,
     pub(super) notes: Vec<Note>,
+    pub(super) graph: Option<Graph>,
 }
 
 impl Asking<'_> {
     /// The rows of the statement.
     pub(super) fn found(&self) -> Result<Found, QueryError> {
+        if let (Some(_), Some(word)) = (self.resolver.request.graph, undrawn(&self.statement.body)) {
+            let text = format!("{word} is no drawing; `dot` and `mermaid` draw sets and paths");
+            return Err(Diagnostic::new("E0116", text).into());
+        }
         match &self.statement.body {
             Body::Set(set) => self.set(set, None),
             Body::Aggregate(aggregate) => self.set(&aggregate.set, Some(aggregate)),
@@ -50,7 +57,14 @@ impl Asking<'_> {
 
     fn finish(&self, batch: RecordBatch, total: usize, said: Vec<Said>) -> Found {
         let notes = notes::of_answer(self.world, said, batch.num_rows(), total, self.late);
-        Found { batch, notes }
+        Found { batch, notes, graph: None }
+    }
+
+    /// Adds the drawing of so many nodes, if one is wanted.
+    fn drawn(&self, found: Found, nodes: usize, draw: impl FnOnce() -> Graph) -> Result<Found, QueryError> {
+        let Some(max) = self.resolver.request.graph else { return Ok(found) };
+        drawing::check(nodes, max)?;
+        Ok(Found { graph: Some(draw()), ..found })
     }
 
     fn set(&self, set: &Set, aggregate: Option<&ast::Aggregate>) -> Result<Found, QueryError> {
@@ -70,13 +84,15 @@ impl Asking<'_> {
         let world = self.world;
         let evaluator = Evaluator::new(world);
         let nodes = evaluator.set(plan);
-        let (batch, total) = match &tails.aggregate {
-            Some(aggregate) => rows::of_aggregate(world, &nodes, aggregate, &tails.keys, tails.limit)?,
-            None => rows::of_nodes(world, &nodes, &tails.keys, tails.limit, &tails.show)?,
-        };
         let mut said = notes::of_evaluation(&evaluator);
         said.extend(notes::of_set(world, plan, tails, &evaluator, &nodes));
-        Ok(self.finish(batch, total, said))
+        if let Some(aggregate) = &tails.aggregate {
+            let (batch, total) = rows::of_aggregate(world, &nodes, aggregate, &tails.keys, tails.limit)?;
+            return Ok(self.finish(batch, total, said));
+        }
+        let (batch, list) = rows::of_nodes(world, &nodes, &tails.keys, tails.limit, &tails.show)?;
+        let found = self.finish(batch, nodes.len(), said);
+        self.drawn(found, list.len(), || drawing::induced(world, &list))
     }
 
     fn path(&self, paths: &ast::Paths) -> Result<Found, QueryError> {
@@ -92,7 +108,8 @@ impl Asking<'_> {
         if total == 0 {
             said.push(("N07", "no path leads there in what is recorded".to_owned()));
         }
-        Ok(self.finish(batch, total, said))
+        let found = self.finish(batch, total, said);
+        self.drawn(found, path.len(), || drawing::of_path(world, &path))
     }
 
     fn why(&self, why: &ast::Why) -> Result<Found, QueryError> {
@@ -160,5 +177,15 @@ impl Asking<'_> {
         let tails = Tails::resolve(self.statement, None, self.resolver, self.world)?;
         self.resolver.check_unused()?;
         Ok(tails)
+    }
+}
+
+/// The word for a question whose answer is no graph.
+fn undrawn(body: &Body) -> Option<&'static str> {
+    match body {
+        Body::Set(_) | Body::Paths(_) => None,
+        Body::Aggregate(_) => Some("an aggregate"),
+        Body::Why(_) => Some("`why`"),
+        Body::Changes(_) => Some("`what changed`"),
     }
 }

@@ -93,7 +93,7 @@ pub(crate) enum Val {
 }
 
 /// A node of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Node {
     /// A version.
     Version(VersionId),

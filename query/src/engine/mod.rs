@@ -7,6 +7,7 @@ mod changes;
 mod clock;
 mod compare;
 mod difference;
+mod drawing;
 mod eval;
 mod failure;
 mod happen;
@@ -52,6 +53,8 @@ pub struct Request<'a> {
     pub environments: &'a [String],
     /// The most rows of an answer; more is an error. `None`: no limit.
     pub max_rows: Option<u64>,
+    /// To draw the answer as a graph: how many nodes it may have. `None`: it is not drawn.
+    pub graph: Option<usize>,
     /// Reads a whole event by its position, for what the index does not hold.
     pub events: ReadEvent,
     /// Reads a file of the statement (`./data.csv`) and gives the digest of its bytes.
@@ -112,5 +115,6 @@ fn answer_in(resolver: &Resolver<'_>, statement: &Statement) -> Result<Answer, Q
         notes: found.notes,
         edition: syntax::EDITION,
         batch: found.batch,
+        graph: found.graph,
     })
 }

@@ -16,18 +16,18 @@ pub(crate) struct SortKey {
     pub(crate) descending: bool,
 }
 
-/// The rows of a set of nodes, in order; how many there were before the limit.
+/// The rows of a set of nodes, in order, and the nodes of the rows.
 pub(crate) fn of_nodes(
     world: &World,
     nodes: &Nodes,
     keys: &[SortKey],
     limit: Option<u64>,
     show: &[Attribute],
-) -> Result<(RecordBatch, usize), OutputError> {
+) -> Result<(RecordBatch, Vec<Node>), OutputError> {
     let list = ordered(world, nodes, keys, limit);
     let mut columns = Columns::new();
     node_columns(world, &list, Shape::of(&[nodes]), show, &mut columns);
-    Ok((columns.finish()?, nodes.len()))
+    Ok((columns.finish()?, list))
 }
 
 /// Which nodes a table is made for; its columns do not depend on how many of them it has.

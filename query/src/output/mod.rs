@@ -12,6 +12,7 @@ mod cell;
 mod columns;
 mod csv;
 mod expect;
+mod graph;
 mod json;
 mod parquet;
 mod table;
@@ -21,6 +22,7 @@ mod text;
 
 pub use columns::{Columns, Heading};
 pub use expect::Expect;
+pub use graph::{Arrow, Graph, Shape, Vertex};
 
 use cell::View;
 
@@ -50,6 +52,8 @@ pub struct Answer {
     pub notes: Vec<Note>,
     /// The edition of the query language.
     pub edition: u32,
+    /// The rows as a graph, if it was asked for.
+    pub graph: Option<Graph>,
 }
 
 /// A warning that travels with an answer.
@@ -98,12 +102,30 @@ pub enum Format {
     Parquet,
     /// An Arrow IPC stream.
     Arrow,
+    /// A graph in the language of Graphviz.
+    Dot,
+    /// A Mermaid flowchart.
+    Mermaid,
 }
+
+/// Larger drawings take Graphviz minutes, and nobody can read them.
+const DOT_NODES_MAX: usize = 2000;
+/// Mermaid draws at most 500 edges unless it is told otherwise.
+const MERMAID_NODES_MAX: usize = 250;
 
 impl Format {
     /// Whether the bytes must not go to a terminal.
     pub fn is_binary(self) -> bool {
         matches!(self, Self::Parquet | Self::Arrow)
+    }
+
+    /// For drawings, how many nodes they have at most.
+    pub fn nodes_max(self) -> Option<usize> {
+        match self {
+            Self::Dot => Some(DOT_NODES_MAX),
+            Self::Mermaid => Some(MERMAID_NODES_MAX),
+            _ => None,
+        }
     }
 }
 
@@ -120,8 +142,10 @@ impl FromStr for Format {
             "csv-safe" => Self::Csv { safe: true },
             "parquet" => Self::Parquet,
             "arrow" => Self::Arrow,
+            "dot" => Self::Dot,
+            "mermaid" => Self::Mermaid,
             _ => {
-                let known = "table, json, ndjson, csv, csv-safe, parquet or arrow";
+                let known = "table, json, ndjson, csv, csv-safe, parquet, arrow, dot or mermaid";
                 return Err(format!("`{}` is no output format; write {known}", text.escape_debug()));
             }
         })
@@ -165,6 +189,8 @@ pub fn write(answer: &Answer, format: &Format, out: &mut dyn Write, style: &Tabl
         Format::Csv { safe } => csv::write(&view, *safe, &mut out)?,
         Format::Parquet => parquet::write(answer, &mut out)?,
         Format::Arrow => arrow::write(answer, &mut out)?,
+        Format::Dot => graph::write_dot(answer, &mut out)?,
+        Format::Mermaid => graph::write_mermaid(answer, &mut out)?,
     }
     Ok(out.flush()?)
 }

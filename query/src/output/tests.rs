@@ -28,6 +28,7 @@ fn answer(batch: RecordBatch) -> Answer {
         complete: true,
         notes: vec![Note { code: "W04".to_owned(), text: "1 of 2 have no `accuracy`".to_owned() }],
         edition: 1,
+        graph: None,
     }
 }
 

@@ -13,7 +13,7 @@ use lineage_store::{Store, StoreError, read_leaf};
 use serde_json::{Map, Value};
 
 use super::fixture::Question;
-use crate::histories::notation::shorten;
+use crate::histories::notation::{instant, shorten};
 
 /// The columns that name a node or repeat what a fixture need not say.
 const USUAL: [&str; 9] = ["kind", "namespace", "name", "version", "digest", "position", "occurred", "actor", "state"];
@@ -50,6 +50,26 @@ pub(super) fn whole_events(store: &Store) -> ReadEvent {
     })
 }
 
+/// Draws an answer, or says which error it is.
+pub(super) fn draw(view: &View, text: &str, format: Format) -> Result<String, String> {
+    let unread = |position: u32| Err(StoreError::BeyondHead { position: position.into(), count: 0 });
+    let request = Request {
+        text,
+        params: &[],
+        now: instant("23:30"),
+        now_is_set: false,
+        environments: &[],
+        max_rows: None,
+        graph: format.nodes_max(),
+        events: Rc::new(unread),
+        digest_of_file: &|_| Err("no file".to_owned()),
+    };
+    let answer = answer(view, &request).map_err(|error| error.diagnostics()[0].code.to_owned())?;
+    let mut out = Vec::new();
+    write(&answer, &format, &mut out, &TableStyle::default()).expect("a drawing");
+    Ok(String::from_utf8(out).expect("text"))
+}
+
 /// Asks what may need whole events.
 pub(super) fn ask_whole(view: &View, events: &ReadEvent, question: &Question, environments: &[String]) -> Asked {
     let request = Request {
@@ -59,6 +79,7 @@ pub(super) fn ask_whole(view: &View, events: &ReadEvent, question: &Question, en
         now_is_set: question.now_is_set,
         environments,
         max_rows: None,
+        graph: None,
         events: Rc::clone(events),
         digest_of_file: &|path| Ok(Blake3::of(path.trim_start_matches("./").as_bytes())),
     };

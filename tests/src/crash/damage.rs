@@ -219,6 +219,7 @@ fn ask(view: &View, text: &str) -> Result<String, QueryError> {
         now_is_set: true,
         environments: &[],
         max_rows: None,
+        graph: None,
         events: Rc::new(|position| Err(StoreError::BeyondHead { position: position.into(), count: 0 })),
         digest_of_file: &|_| Err("no file".to_owned()),
     };

@@ -73,6 +73,7 @@ fn ask(view: &View, text: &str) -> usize {
         now_is_set: false,
         environments: &[],
         max_rows: None,
+        graph: None,
         events: Rc::new(|position| Err(StoreError::BeyondHead { position: position.into(), count: 0 })),
         digest_of_file: &|_| Err("no file".to_owned()),
     };
