@@ -1,0 +1,260 @@
+//! Edges of a view: which events use and produce a version, and what one event uses, is about and produces.
+
+use super::super::tables::{
+    ABOUT, BY_DIGEST, DIGEST, ENTITY, HAS_FROM, INFERRED, INPUT, OUTPUT, PARTIAL, ROLE, ROLE_SHIFT, SIDE,
+};
+use super::{EntityId, Position, VersionId, View};
+use crate::event::Role;
+
+/// How a thing is used by an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// As an input, in a role.
+    Input(Role),
+    /// The event is about it.
+    About,
+}
+
+/// One end of an event that leads to or from a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mention {
+    /// The version meant.
+    pub version: VersionId,
+    /// How.
+    pub usage: Use,
+    /// Its index among the event's inputs, for `from` lists.
+    pub index: u32,
+    /// Whether it was deduced.
+    pub inferred: bool,
+}
+
+/// An output of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The version.
+    pub version: VersionId,
+    /// The indexes of the inputs that led to it; `None`: all inputs of the attempt.
+    pub from: Option<Vec<u32>>,
+}
+
+impl View {
+    /// Calls for each visible event that produced a version.
+    #[inline]
+    pub fn makers(&self, version: VersionId, mut f: impl FnMut(Position)) {
+        self.stack.mentioned_by(version, |event, bits| {
+            if bits & SIDE == OUTPUT && bits & PARTIAL == 0 && self.sees(event) {
+                f(event);
+            }
+        });
+    }
+
+    pub(super) fn first_maker(&self, version: VersionId) -> Option<Position> {
+        let mut first = None;
+        self.makers(version, |event| first = Some(first.map_or(event, |f: Position| f.min(event))));
+        first
+    }
+
+    /// Calls for each visible event that uses a version or is about it; late-bound and by-digest mentions included.
+    pub fn uses(&self, version: VersionId, mut f: impl FnMut(Position, Use)) {
+        self.stack.mentioned_by(version, |event, bits| {
+            if bits & SIDE == OUTPUT || !self.sees(event) {
+                return;
+            }
+            if bits & BY_DIGEST != 0 && bits & SIDE == INPUT && self.by_digest(version, event) != version {
+                return;
+            }
+            f(event, usage(bits));
+        });
+        if self.any_bits & ENTITY != 0 {
+            let entity = self.entity(version);
+            for event in self.stack.entity_mentions(entity) {
+                if self.sees(event) {
+                    self.late_uses(entity, version, event, &mut f);
+                }
+            }
+        }
+        if self.any_bits & BY_DIGEST != 0 {
+            self.digest_twins(version, &mut f);
+        }
+        if self.any_bits & DIGEST != 0 {
+            self.digest_abouts(version, |event| f(event, Use::About));
+        }
+    }
+
+    /// Whether any output lists the inputs that led to it.
+    #[inline]
+    pub fn has_from(&self) -> bool {
+        self.any_bits & HAS_FROM != 0
+    }
+
+    /// Whether an attempt certainly has its first event only.
+    #[inline]
+    pub fn is_alone(&self, leader: Position) -> bool {
+        !self.has_members || self.stack.members(leader).is_empty()
+    }
+
+    fn late_uses(&self, entity: EntityId, version: VersionId, event: Position, f: &mut impl FnMut(Position, Use)) {
+        let (targets, bits) = self.stack.mentions(event);
+        for (target, bits) in targets.iter().zip(bits) {
+            if *target != entity || bits & ENTITY == 0 {
+                continue;
+            }
+            match bits & SIDE {
+                INPUT if self.late(entity, event) == Some(version) => f(event, usage(*bits)),
+                ABOUT => f(event, Use::About),
+                _ => {}
+            }
+        }
+    }
+
+    /// Inputs by digest that were resolved to another version with the same bytes at their position, but mean this one here.
+    fn digest_twins(&self, version: VersionId, f: &mut impl FnMut(Position, Use)) {
+        for twin in self.twins(version) {
+            if twin == version {
+                continue;
+            }
+            self.stack.mentioned_by(twin, |event, bits| {
+                if bits & BY_DIGEST != 0
+                    && bits & SIDE == INPUT
+                    && self.sees(event)
+                    && self.by_digest(twin, event) == version
+                {
+                    f(event, usage(bits));
+                }
+            });
+        }
+    }
+
+    fn digest_abouts(&self, version: VersionId, mut f: impl FnMut(Position)) {
+        if !self.stack.segments().iter().any(|s| s.q_key().len() > 0) {
+            return;
+        }
+        let entity = self.entity(version);
+        let mut events = Vec::new();
+        for digest in self.digest_keys_of(version) {
+            let mentions = self.stack.digest_mentions(&digest).into_iter();
+            events.extend(mentions.filter(|(_, named)| *named == 0 || *named == entity + 1).map(|(event, _)| event));
+        }
+        events.sort_unstable();
+        events.dedup();
+        events.into_iter().filter(|event| self.sees(*event)).for_each(&mut f);
+    }
+
+    /// The inputs of an event, by index, that gave way to a pinned mention of the same name in the attempt.
+    pub fn gave_way(&self, event: Position) -> Vec<(u32, EntityId)> {
+        let (targets, bits) = self.stack.mentions(event);
+        let inputs = targets.iter().zip(bits).filter(|(_, b)| *b & SIDE == INPUT).zip(0..);
+        let bare = inputs.filter(|((target, b), _)| *b & ENTITY != 0 && self.has_pinned_twin(**target, event));
+        bare.map(|((target, _), index)| (index, *target)).collect()
+    }
+
+    /// Whether an event is about anything, whatever it means here.
+    pub fn has_about(&self, event: Position) -> bool {
+        self.stack.mentions(event).1.iter().any(|bits| bits & SIDE == ABOUT)
+    }
+
+    pub(super) fn made_ids(&self, event: Position) -> Vec<VersionId> {
+        let (targets, bits) = self.stack.mentions(event);
+        targets.iter().zip(bits).filter(|(_, b)| *b & (SIDE | ENTITY | PARTIAL) == OUTPUT).map(|(t, _)| *t).collect()
+    }
+
+    /// What one event uses and is about, every mention resolved to a version.
+    pub fn mentions(&self, event: Position) -> Vec<Mention> {
+        let (targets, bits) = self.stack.mentions(event);
+        let mut found = Vec::with_capacity(targets.len());
+        let mut by_digest = Vec::new();
+        let mut index = 0;
+        for (target, bits) in targets.iter().zip(bits) {
+            let side = bits & SIDE;
+            let (usage, inferred) = (usage(*bits), bits & INFERRED != 0);
+            if side == INPUT {
+                index += 1;
+                let version = if bits & ENTITY != 0 {
+                    self.late(*target, event)
+                } else if bits & BY_DIGEST != 0 {
+                    Some(self.by_digest(*target, event))
+                } else {
+                    Some(*target)
+                };
+                found.extend(version.map(|version| Mention { version, usage, index: index - 1, inferred }));
+            } else if side == ABOUT {
+                let mut versions = self.about_versions(*target, *bits);
+                if bits & DIGEST != 0 {
+                    // Several digests of one reference lead to the same version once.
+                    versions.retain(|v| !by_digest.contains(v));
+                    by_digest.extend_from_slice(&versions);
+                }
+                found.extend(versions.into_iter().map(|version| Mention { version, usage, index: u32::MAX, inferred }));
+            }
+        }
+        found
+    }
+
+    fn about_versions(&self, target: u32, bits: u16) -> Vec<VersionId> {
+        if bits & ENTITY != 0 {
+            return self.versions(target).into_iter().filter(|v| self.has_version(*v)).collect();
+        }
+        if bits & DIGEST != 0 {
+            let named = self.stack.query_entity(target);
+            let mut versions = self.versions_with(&self.stack.query_digest(target));
+            versions.retain(|v| named == 0 || self.entity(*v) + 1 == named);
+            return versions;
+        }
+        vec![target]
+    }
+
+    /// The entities that an event is about as a whole (a tag or retirement of a bare name).
+    pub fn about_entities(&self, event: Position) -> Vec<EntityId> {
+        let (targets, bits) = self.stack.mentions(event);
+        targets.iter().zip(bits).filter(|(_, b)| *b & SIDE == ABOUT && *b & ENTITY != 0).map(|(t, _)| *t).collect()
+    }
+
+    /// What one event produced.
+    pub fn made(&self, event: Position) -> Vec<Made> {
+        let (targets, bits) = self.stack.mentions(event);
+        let mut made = Vec::new();
+        for (row, (target, bits)) in targets.iter().zip(bits).enumerate() {
+            if bits & (SIDE | ENTITY | PARTIAL) == OUTPUT {
+                let from =
+                    (bits & HAS_FROM != 0).then(|| self.stack.from_list(self.stack.first_mention(event) + row as u32));
+                made.push(Made { version: *target, from });
+            }
+        }
+        made
+    }
+
+    /// The raw mentions of an event when every one is a plain version: targets and whether each is an output.
+    ///
+    /// `None` when one needs resolution; then [`View::mentions`] and [`View::made`] tell.
+    #[inline]
+    pub fn plain(&self, event: Position) -> Option<(&[VersionId], &[u16])> {
+        let (targets, bits) = self.stack.mentions(event);
+        let special = bits.iter().fold(0, |all, b| all | b) & (ENTITY | DIGEST | BY_DIGEST | HAS_FROM | PARTIAL);
+        (special == 0).then_some((targets, bits))
+    }
+
+    /// Whether raw mention bits are an output.
+    #[inline]
+    pub fn is_output(bits: u16) -> bool {
+        bits & SIDE == OUTPUT
+    }
+
+    /// What raw mention bits of an input or `about` mean.
+    #[inline]
+    pub fn usage(bits: u16) -> Use {
+        usage(bits)
+    }
+
+    /// Outputs of failed runs: entities named without a version.
+    pub fn partial(&self, event: Position) -> Vec<EntityId> {
+        let (targets, bits) = self.stack.mentions(event);
+        targets.iter().zip(bits).filter(|(_, b)| *b & PARTIAL != 0).map(|(t, _)| *t).collect()
+    }
+}
+
+fn usage(bits: u16) -> Use {
+    if bits & SIDE == ABOUT {
+        return Use::About;
+    }
+    Use::Input(Role::from_code(((bits & ROLE) >> ROLE_SHIFT) as u8).unwrap_or(Role::Data))
+}
