@@ -9,6 +9,7 @@ mod drawings;
 mod fixture;
 mod oracle;
 mod properties;
+mod steps;
 
 use std::fs;
 use std::path::Path;

@@ -87,9 +87,14 @@ impl Bits {
 
     /// Keeps the ids for which a test holds.
     pub(crate) fn retain(&mut self, mut test: impl FnMut(u32) -> bool) {
-        for id in self.clone().iter() {
-            if !test(id) {
-                self.remove(id);
+        for (i, word) in self.words.iter_mut().enumerate() {
+            let mut rest = *word;
+            while rest != 0 {
+                let bit = rest.trailing_zeros();
+                rest &= rest - 1;
+                if !test(i as u32 * 64 + bit) {
+                    *word &= !(1 << bit);
+                }
             }
         }
     }

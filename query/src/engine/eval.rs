@@ -113,9 +113,8 @@ impl<'a> Evaluator<'a> {
         match plan {
             Plan::Kind(kind) => {
                 let view = &self.world.view;
-                let all = view.sees_all();
-                let here = |v| if all { v < view.n_versions() } else { view.has_version(v) };
-                nodes.versions.retain(|v| names::fits(Some(*kind), self.world.kind_of(v)) && here(v));
+                let names = view.names();
+                nodes.versions.retain(|v| names::fits(Some(*kind), names.kind(v)) && view.has_version(v));
                 if *kind == Kind::Event {
                     nodes.make_single(self.world);
                 }
@@ -202,7 +201,8 @@ impl<'a> Evaluator<'a> {
         if matches!(kind, Kind::Dataset | Kind::Model | Kind::FeatureSet | Kind::Artifact) {
             nodes.versions = Bits::below(view.n_versions());
             if kind != Kind::Artifact || !view.sees_all() {
-                nodes.versions.retain(|v| names::fits(Some(kind), self.world.kind_of(v)) && view.has_version(v));
+                let names = view.names();
+                nodes.versions.retain(|v| names::fits(Some(kind), names.kind(v)) && view.has_version(v));
             }
             return nodes;
         }

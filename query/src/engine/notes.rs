@@ -1,8 +1,6 @@
 //! Notes: what a reader must know of an answer, computed from visible events only.
 
-use std::collections::HashSet;
-
-use super::bits::Nodes;
+use super::bits::{Bits, Nodes};
 use super::compare::missing_text;
 use super::eval::Evaluator;
 use super::plan::Plan;
@@ -31,7 +29,8 @@ pub(super) fn crossed() -> Said {
 pub(super) fn of_set(world: &World, plan: &Plan, tails: &Tails, evaluator: &Evaluator<'_>, nodes: &Nodes) -> Vec<Said> {
     let mut said = Vec::new();
     if tails.aggregate.is_some() && !nodes.versions.is_empty() {
-        let names: HashSet<u32> = nodes.versions.iter().map(|v| world.view.entity(v)).collect();
+        let columns = world.view.names();
+        let names = Bits::of(nodes.versions.iter().map(|v| columns.entity(v)));
         let text = format!("counts are of versions: {} versions of {} names", nodes.versions.len(), names.len());
         said.push(("W05", text));
     }

@@ -203,7 +203,7 @@ impl Shortest<'_> {
     }
 
     fn copies_of(&self, version: VersionId) -> &[VersionId] {
-        self.world.copies().copies.get(&version).map_or(&[], Vec::as_slice)
+        self.world.copies().replicas.get(&version).map_or(&[], Vec::as_slice)
     }
 
     fn events_from_step(&self, leader: Position) -> Option<u32> {
@@ -230,7 +230,8 @@ impl Shortest<'_> {
             if self.ends.to.events.contains(leader) && after == 0 {
                 return true;
             }
-            let may_be = self.ends.edges.passes(self.world, leader) && (after > 0 || self.may_be_last(leader));
+            let may_be =
+                self.ends.edges.passes(|| self.world.step_kind(leader)) && (after > 0 || self.may_be_last(leader));
             let made = || made_of(self.world, leader, version, uses, self.ends.edges).into_iter();
             may_be && !self.up.is_avoided_step(leader) && made().any(|v| self.events_from_next(v) == Some(after))
         };

@@ -149,10 +149,8 @@ impl Evaluator<'_> {
     /// Versions that a training generated from members of a set, directly or through transforms and trainings.
     fn trained(&self, edges: Edges, how: How<'_>, from: &Nodes) -> Nodes {
         let mut versions = Bits::default();
-        let mut on_step = |leader: Position, version: VersionId| {
-            if self.world.step_kind(leader) == EventKind::Training
-                && self.happened(leader, false, &how.rel.when, Some(version))
-            {
+        let mut on_step = |leader: Position, kind: EventKind, version: VersionId| {
+            if kind == EventKind::Training && self.happened(leader, false, &how.rel.when, Some(version)) {
                 versions.insert(version);
             }
         };

@@ -277,10 +277,10 @@ type GroupKey = Vec<Option<Val>>;
 
 /// Members by the values of their group attributes, in order; a member with several values is in several groups.
 fn grouped(world: &World, nodes: &Nodes, per: &[Attribute]) -> Vec<(GroupKey, Vec<Node>)> {
-    let mut groups: BTreeMap<Vec<Option<String>>, (GroupKey, Vec<Node>)> = BTreeMap::new();
     if per.is_empty() {
-        groups.insert(Vec::new(), Default::default());
+        return vec![(Vec::new(), nodes.iter().collect())];
     }
+    let mut groups: BTreeMap<Vec<Option<String>>, (GroupKey, Vec<Node>)> = BTreeMap::new();
     for node in nodes.iter() {
         let mut keys: Vec<GroupKey> = vec![Vec::new()];
         for attribute in per {

@@ -149,7 +149,7 @@ impl<'a> Sweep<'a> {
             return;
         }
         let twins = match self.direction {
-            Direction::Down => &copies.copies,
+            Direction::Down => &copies.replicas,
             Direction::Up => &copies.originals,
         };
         let near: Vec<VersionId> = frontier.fresh.iter().copied().chain(std::mem::take(&mut frontier.again)).collect();
@@ -183,7 +183,8 @@ impl<'a> Sweep<'a> {
     /// Whether a step may be at this distance from the start.
     fn may_be(&self, leader: Position, level: u32) -> bool {
         let is_last = level == 1 && self.direction == Direction::Up;
-        self.ends.edges.passes(self.world, leader) && self.ends.last.is_none_or(|may| !is_last || may(leader))
+        self.ends.edges.passes(|| self.world.step_kind(leader))
+            && self.ends.last.is_none_or(|may| !is_last || may(leader))
     }
 
     /// Takes note of a step; whether its edges are to be followed, now.

@@ -1,9 +1,10 @@
 //! Walking the graph: breadth first, a step at a time, each node once.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use lineage_store::event::{Kind, Role};
-use lineage_store::graph::{Made, Position, Use, VersionId, View};
+use lineage_store::graph::{Made, Makes, Position, Steps, Use, VersionId, View};
 
 use super::bits::{Bits, Nodes};
 use super::world::World;
@@ -42,9 +43,9 @@ impl Edges {
         }
     }
 
-    /// Whether a step of this kind is passed through.
-    pub(super) fn passes(self, world: &World, leader: Position) -> bool {
-        self.kinds == u32::MAX || self.kinds >> world.step_kind(leader) as u32 & 1 == 1
+    /// Whether a step of a kind is passed through.
+    pub(super) fn passes(self, kind: impl FnOnce() -> Kind) -> bool {
+        self.kinds == u32::MAX || self.kinds >> kind() as u32 & 1 == 1
     }
 }
 
@@ -57,9 +58,14 @@ pub(crate) struct Reach {
     pub(crate) crossed: bool,
 }
 
+/// What is called for each step passed, its kind, and each version it generated.
+pub(crate) type OnStep<'a> = dyn FnMut(Position, Kind, VersionId) + 'a;
+
 /// A walk in one direction.
 pub(crate) struct Walk<'a> {
     world: &'a World,
+    /// The columns of the view that most steps are taken from.
+    steps: Rc<Steps<'a>>,
     edges: Edges,
     depth: u32,
     avoiding: Option<&'a Nodes>,
@@ -75,8 +81,8 @@ pub(crate) struct Walk<'a> {
     again: Vec<VersionId>,
     found: Reach,
     next: Vec<VersionId>,
-    /// Calls for each step passed and each version it generated.
-    on_step: Option<&'a mut dyn FnMut(Position, VersionId)>,
+    /// Calls for each step passed, its kind, and each version it generated.
+    on_step: Option<&'a mut OnStep<'a>>,
 }
 
 impl<'a> Walk<'a> {
@@ -84,6 +90,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn new(world: &'a World, edges: Edges, depth: Option<u32>) -> Self {
         Self {
             world,
+            steps: Rc::new(world.view.steps()),
             edges,
             depth: depth.unwrap_or(u32::MAX),
             avoiding: None,
@@ -117,15 +124,15 @@ impl<'a> Walk<'a> {
         self
     }
 
-    /// Calls for each step passed and each version it generated.
-    pub(crate) fn on_step(mut self, f: &'a mut dyn FnMut(Position, VersionId)) -> Self {
+    /// Calls for each step passed, its kind, and each version it generated.
+    pub(crate) fn on_step(mut self, f: &'a mut OnStep<'a>) -> Self {
         self.on_step = Some(f);
         self
     }
 
     /// Everything that a set of versions and steps led to.
     pub(crate) fn downstream(self, start: &Nodes) -> Reach {
-        self.run(start, Self::leave, Self::outputs_of_start, |c, v| c.copies.get(&v))
+        self.run(start, Self::leave, Self::outputs_of_start, |c, v| c.replicas.get(&v))
     }
 
     /// Everything that led to a set of versions and steps.
@@ -175,7 +182,8 @@ impl<'a> Walk<'a> {
         if copies.is_empty() {
             return;
         }
-        for near in frontier.iter().copied().chain(again).collect::<Vec<_>>() {
+        let ends: Vec<VersionId> = frontier.iter().copied().chain(again).filter(|v| copies.has_end(*v)).collect();
+        for near in ends {
             for far in twins(copies, near).into_iter().flatten() {
                 if self.seen.versions.insert(*far) {
                     self.far.insert(*far);
@@ -218,11 +226,16 @@ impl<'a> Walk<'a> {
 
     /// Takes note of a step that may be passed at all; whether its edges are to be followed, now.
     fn reach_step(&mut self, leader: Position) -> bool {
+        let often = self.needs_every_visit(leader);
+        let world = self.world;
+        self.pass(leader, often, || world.step_kind(leader))
+    }
+
+    /// As [`Walk::reach_step`], for a step that is looked at `often`: from each of its ends.
+    #[inline]
+    fn pass(&mut self, leader: Position, often: bool, kind: impl FnOnce() -> Kind) -> bool {
         let seen = self.seen.events.contains(leader);
-        if seen && self.strict && !self.needs_every_visit(leader) {
-            return false;
-        }
-        if !self.edges.passes(self.world, leader) {
+        if seen && self.strict && !often || !self.edges.passes(kind) {
             return false;
         }
         self.seen.events.insert(leader);
@@ -230,7 +243,7 @@ impl<'a> Walk<'a> {
             self.found.nodes.events.insert(leader);
         }
         let avoided = self.avoiding.is_some_and(|a| a.events.contains(leader));
-        !avoided && (!seen || self.needs_every_visit(leader))
+        !avoided && (!seen || often)
     }
 
     /// A step whose outputs do not all come from all inputs is looked at from each input.
@@ -241,49 +254,71 @@ impl<'a> Walk<'a> {
 
     /// From a version to what its uses generated.
     fn leave(&mut self, version: VersionId) {
-        let view = &self.world.view;
-        let edges = self.edges;
-        view.uses(version, |event, usage| {
-            if edges.takes(usage) && counts_about(view, event, usage) {
-                let leader = view.leader(event);
-                if self.reach_step(leader) {
-                    self.outputs(leader, version, usage);
+        let (view, edges) = (&self.world.view, self.edges);
+        let steps = Rc::clone(&self.steps);
+        steps.uses(version, |event, usage| {
+            if edges.takes(usage) && (usage != Use::About || steps.kind(event).carries_about()) {
+                match steps.makes(event) {
+                    Makes::One(made) => {
+                        if self.pass(event, false, || steps.kind(event)) {
+                            self.make(event, || steps.kind(event), made);
+                        }
+                    }
+                    Makes::Several => {
+                        if self.pass(event, false, || steps.kind(event)) {
+                            steps.several(event).for_each(|made| self.make(event, || steps.kind(event), made));
+                        }
+                    }
+                    Makes::Nothing => {
+                        self.pass(event, false, || steps.kind(event));
+                    }
+                    Makes::More => {
+                        let leader = view.leader(event);
+                        if self.reach_step(leader) {
+                            self.outputs(leader, version, usage);
+                        }
+                    }
                 }
             }
         });
     }
 
     fn outputs(&mut self, leader: Position, version: VersionId, usage: Use) {
-        let view = &self.world.view;
-        if view.is_alone(leader)
-            && let Some((targets, bits)) = view.plain(leader)
-        {
-            for (target, bits) in targets.iter().zip(bits) {
-                if View::is_output(*bits) {
-                    self.count_step(leader, *target);
-                    self.reach_version(*target);
-                }
-            }
-            return;
-        }
-        for target in outputs_for(self.world, leader, version, usage, self.edges) {
-            self.count_step(leader, target);
-            self.reach_version(target);
+        let world = self.world;
+        for target in outputs_for(world, leader, version, usage, self.edges) {
+            self.make(leader, || world.step_kind(leader), target);
         }
     }
 
-    fn count_step(&mut self, leader: Position, version: VersionId) {
+    /// Reaches a version that a step made.
+    #[inline]
+    fn make(&mut self, leader: Position, kind: impl FnOnce() -> Kind, version: VersionId) {
         if let Some(f) = &mut self.on_step {
-            f(leader, version);
+            f(leader, kind(), version);
         }
+        self.reach_version(version);
     }
 
     /// From a version to what it was made from.
     fn enter(&mut self, version: VersionId) {
-        let view = &self.world.view;
+        let (view, edges) = (&self.world.view, self.edges);
+        let steps = Rc::clone(&self.steps);
         let mut leaders = BTreeSet::new();
-        view.makers(version, |event| {
-            leaders.insert(view.leader(event));
+        view.makers(version, |event| match (steps.makes(event), view.plain(event)) {
+            (Makes::One(_) | Makes::Several, Some((targets, bits))) => {
+                if self.pass(event, false, || steps.kind(event)) {
+                    let carries = steps.kind(event).carries_about();
+                    for (target, bits) in targets.iter().zip(bits).filter(|(_, bits)| !View::is_output(**bits)) {
+                        let usage = View::usage(*bits);
+                        if edges.takes(usage) && (usage != Use::About || carries) {
+                            self.reach_version(*target);
+                        }
+                    }
+                }
+            }
+            _ => {
+                leaders.insert(view.leader(event));
+            }
         });
         for leader in leaders {
             if self.reach_step(leader) {

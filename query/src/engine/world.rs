@@ -9,6 +9,7 @@ use lineage_store::event::{Kind, State};
 use lineage_store::graph::{Assertion, EntityId, Position, SlotChange, Subject, Symbol, Use, VersionId, View};
 use lineage_store::time::Time;
 
+use super::bits::Bits;
 use super::whole::Whole;
 
 /// A slot: namespace, environment and service.
@@ -64,7 +65,9 @@ pub(crate) struct Copies {
     /// From the copy to its original.
     pub(crate) originals: HashMap<VersionId, Vec<VersionId>>,
     /// From an original to its copies.
-    pub(crate) copies: HashMap<VersionId, Vec<VersionId>>,
+    pub(crate) replicas: HashMap<VersionId, Vec<VersionId>>,
+    /// Both ends of each.
+    ends: Bits,
 }
 
 impl World {
@@ -294,8 +297,10 @@ impl World {
                     copies.add(version, original);
                 }
             }
-            for (subject, other) in &self.descriptions().links {
-                self.link(*subject, *other, &mut copies);
+            if self.view.has_links() {
+                for (subject, other) in &self.descriptions().links {
+                    self.link(*subject, *other, &mut copies);
+                }
             }
             copies
         })
@@ -378,7 +383,14 @@ impl Copies {
             return;
         }
         self.originals.entry(copy).or_default().push(original);
-        self.copies.entry(original).or_default().push(copy);
+        self.replicas.entry(original).or_default().push(copy);
+        self.ends.insert(copy);
+        self.ends.insert(original);
+    }
+
+    /// Whether a version is an end of one.
+    pub(crate) fn has_end(&self, version: VersionId) -> bool {
+        self.ends.contains(version)
     }
 
     /// Whether there is none.

@@ -45,6 +45,8 @@ pub(crate) const TOOK_DIGEST: u8 = 4;
 pub(crate) const EXTERNAL: u8 = 1;
 /// Version bits: the main digest is not blake3.
 pub(crate) const FOREIGN_DIGEST: u8 = 2;
+/// Version bits: where the kind of its entity stands.
+pub(crate) const KIND_SHIFT: u8 = 2;
 
 /// The fold over sealed segments and the tail.
 pub(crate) struct Fold {

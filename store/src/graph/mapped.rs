@@ -20,7 +20,7 @@ enum Backing {
 pub(crate) struct Mapped {
     backing: Backing,
     path: PathBuf,
-    /// The checksums of the pages; empty for bytes made in this process.
+    /// The checksums of the pages.
     checksums: Vec<u32>,
     /// Where the checked bytes end.
     body: usize,
@@ -43,7 +43,7 @@ impl Mapped {
         Ok(Self::new(Backing::Mapped(map), path.to_owned()))
     }
 
-    /// Takes bytes made in this process, which need no check. The length must be a multiple of eight.
+    /// Takes bytes made in this process. The length must be a multiple of eight.
     pub(crate) fn owned(words: Vec<u64>) -> Self {
         Self::new(Backing::Owned(words), PathBuf::from("(memory)"))
     }
@@ -83,23 +83,27 @@ impl Mapped {
             }
             return &[];
         }
-        if !self.checksums.is_empty() {
-            for page in start / PAGE_BYTES..=(end - 1) / PAGE_BYTES {
-                if !self.page_is_good(page) {
-                    return &[];
-                }
-            }
-        }
-        &bytes[start..end]
+        if self.are_good(start, end) { &bytes[start..end] } else { &[] }
+    }
+
+    /// Whether the pages of a range that is not empty are good; the segment is marked damaged if one is not.
+    #[inline]
+    pub(crate) fn are_good(&self, start: usize, end: usize) -> bool {
+        (start / PAGE_BYTES..=(end - 1) / PAGE_BYTES).all(|page| self.page_is_good(page))
+    }
+
+    /// Whether the page of a byte is good; the segment is marked damaged if it is not.
+    #[inline]
+    pub(crate) fn is_good(&self, at: usize) -> bool {
+        self.page_is_good(at / PAGE_BYTES)
     }
 
     #[inline]
     fn page_is_good(&self, page: usize) -> bool {
-        let Some(word) = self.checked.get(page / 64) else { return self.refuse() };
-        if word.load(Ordering::Relaxed) >> (page % 64) & 1 == 1 {
-            return true;
+        match self.checked.get(page / 64) {
+            Some(word) if word.load(Ordering::Relaxed) >> (page % 64) & 1 == 1 => true,
+            _ => self.check_page(page),
         }
-        self.check_page(page)
     }
 
     #[cold]
@@ -107,7 +111,8 @@ impl Mapped {
         let bytes = self.bytes();
         let start = page * PAGE_BYTES;
         let end = self.body.min(start + PAGE_BYTES);
-        if self.checksums.get(page) != Some(&crc32c::crc32c(&bytes[start..end])) {
+        let Some(sum) = self.checksums.get(page) else { return self.refuse() };
+        if *sum != crc32c::crc32c(&bytes[start..end]) {
             return self.refuse();
         }
         self.checked[page / 64].fetch_or(1 << (page % 64), Ordering::Relaxed);

@@ -12,8 +12,12 @@ mod stack;
 mod tables;
 mod value;
 mod view;
+mod whole;
 
 pub(crate) use fold::Fold;
 pub(crate) use stack::Stack;
 pub use value::Value;
-pub use view::{Assertion, EntityId, Fact, Made, Mention, Position, SlotChange, Subject, Symbol, Use, VersionId, View};
+pub use view::{
+    Assertion, EntityId, Fact, Made, Makes, Mention, Names, Position, SlotChange, Steps, Subject, Symbol, Use,
+    VersionId, View,
+};

@@ -1,6 +1,8 @@
 //! Which version a reference means, and when a new one is minted (EVENTS.md §3 and §4).
 
-use super::fold::{EXTERNAL, FOREIGN_DIGEST, Fold, LABELED, Place, TOOK_DIGEST, TOOK_LABEL, label_of, strong};
+use super::fold::{
+    EXTERNAL, FOREIGN_DIGEST, Fold, KIND_SHIFT, LABELED, Place, TOOK_DIGEST, TOOK_LABEL, label_of, strong,
+};
 use super::key;
 use super::memory::{EntityState, UNKNOWN};
 use super::tables::{BY_DIGEST, ENTITY, OUTPUT, SIDE};
@@ -345,6 +347,7 @@ impl Fold {
     /// Mints the next version of an entity.
     pub(super) fn mint(&mut self, entity: u32, reference: Option<&Ref>, label: u32, bits: u8, place: Place) -> u32 {
         let state = self.state(entity);
+        let kind = self.entity_kind(entity) << KIND_SHIFT;
         let t = &mut self.m.t;
         let version = self.m.bases.version + t.v_entity.len() as u32;
         t.v_entity.push(entity);
@@ -353,7 +356,7 @@ impl Fold {
         t.v_label.push(label);
         let main = reference.and_then(|r| strong(r).next());
         let foreign = main.is_some_and(|d| d.algorithm != Algorithm::Blake3);
-        t.v_bits.push(bits | if foreign { FOREIGN_DIGEST } else { 0 });
+        t.v_bits.push(bits | kind | if foreign { FOREIGN_DIGEST } else { 0 });
         t.v_digest.push(main.map_or([0; 32], Digest::key));
         let open = if bits & EXTERNAL != 0 { version + 1 } else { state.open };
         self.m.states.insert(entity, EntityState { last: version + 1, count: state.count + 1, open });

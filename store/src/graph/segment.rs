@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
-use std::marker::PhantomData;
 use std::path::Path;
 
 use bytemuck::AnyBitPattern;
@@ -14,7 +13,7 @@ use crate::error::{Result, StoreError};
 /// First word of a segment file.
 const MAGIC: u64 = u64::from_le_bytes(*b"LNGRAPH\x01");
 /// The format of segments; a change of how events are folded changes it, too.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// Magic, format, number of events, number of columns, ten bases.
 const FIXED_WORDS: usize = 14;
 /// Two words a column, then checksum start, and the header's own checksum.
@@ -35,44 +34,47 @@ pub(crate) struct Segment {
 pub(crate) struct Column<'a, T> {
     mapped: &'a Mapped,
     start: usize,
-    len: usize,
-    kind: PhantomData<T>,
+    /// The rows, whose pages may not be checked yet.
+    raw: &'a [T],
 }
 
 impl<'a, T: AnyBitPattern> Column<'a, T> {
     /// The number of rows.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.raw.len()
     }
 
     /// One row; zeros if there is none or its page is bad.
     #[inline]
     pub(crate) fn get(&self, row: usize) -> T {
-        self.rows(row, row + 1).first().copied().unwrap_or_else(T::zeroed)
+        // Columns are aligned, so no row stands on two pages.
+        match self.raw.get(row) {
+            Some(value) if self.mapped.is_good(self.start.wrapping_add(row.wrapping_mul(size_of::<T>()))) => *value,
+            _ => T::zeroed(),
+        }
     }
 
     /// Rows of a range; empty if there are none or a page is bad.
     #[inline]
     pub(crate) fn rows(&self, from: usize, to: usize) -> &'a [T] {
-        if from >= to || to > self.len {
-            return &[];
-        }
         let width = size_of::<T>();
-        let bytes = self.mapped.range(self.start + from * width, self.start + to * width);
-        bytemuck::try_cast_slice(bytes).unwrap_or(&[])
+        match self.raw.get(from..to) {
+            Some(rows @ [_, ..]) if self.mapped.are_good(self.start + from * width, self.start + to * width) => rows,
+            _ => &[],
+        }
     }
 
     /// Every row.
     pub(crate) fn all(&self) -> &'a [T] {
-        self.rows(0, self.len)
+        self.rows(0, self.len())
     }
 }
 
 impl<T: AnyBitPattern + Ord> Column<'_, T> {
     /// The first row whose value is not below `value`; the column is sorted.
     pub(crate) fn lower_bound(&self, value: T) -> usize {
-        let (mut low, mut high) = (0, self.len);
+        let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = usize::midpoint(low, high);
             if self.get(middle) < value {
@@ -85,10 +87,10 @@ impl<T: AnyBitPattern + Ord> Column<'_, T> {
     }
 }
 
-impl Column<'_, u64> {
+impl<'a> Column<'a, u64> {
     /// Like [`Column::lower_bound`] for keys spread evenly, such as hashes: a few guesses instead of a long search.
     pub(crate) fn lower_bound_even(&self, key: u64) -> usize {
-        let (mut low, mut high) = (0, self.len);
+        let (mut low, mut high) = (0, self.len());
         let (mut least, mut most) = (0u64, u64::MAX);
         while high - low > 16 {
             let span = u128::from(most - least).max(1);
@@ -125,9 +127,12 @@ impl Column<'_, u64> {
     }
 
     /// The low halves of the pairs whose high half is `high`, ascending.
-    pub(crate) fn lows(&self, high: u32) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn lows(self, high: u32) -> impl Iterator<Item = u32> + 'a {
         let start = self.lower_bound(super::tables::pair(high, 0));
-        (start..self.len).map(|row| self.get(row)).take_while(move |p| (p >> 32) as u32 == high).map(|p| p as u32)
+        (start..self.len())
+            .map(move |row| self.get(row))
+            .take_while(move |p| (p >> 32) as u32 == high)
+            .map(|p| p as u32)
     }
 }
 
@@ -180,7 +185,11 @@ impl Segment {
             return Err(bad("the checksum of the page table differs", checksums_at));
         }
         let checksums = sums.chunks_exact(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect();
-        let columns = words[FIXED_WORDS..HEADER_WORDS - 2].chunks(2).map(|c| (c[0] as usize, c[1] as usize)).collect();
+        let columns: Vec<(usize, usize)> =
+            words[FIXED_WORDS..HEADER_WORDS - 2].chunks(2).map(|c| (c[0] as usize, c[1] as usize)).collect();
+        if columns.iter().any(|(start, length)| start.saturating_add(*length) > checksums_at) {
+            return Err(bad("a column ends behind the last page", checksums_at));
+        }
         let mut bases = [0; 10];
         bases.copy_from_slice(&words[4..FIXED_WORDS]);
         let n_events = words[2] as u32;
@@ -191,7 +200,8 @@ impl Segment {
     #[inline]
     pub(crate) fn column<T: AnyBitPattern>(&self, id: usize) -> Column<'_, T> {
         let (start, bytes) = self.columns[id];
-        Column { mapped: &self.mapped, start, len: bytes / size_of::<T>(), kind: PhantomData }
+        let raw = self.mapped.bytes().get(start..start + bytes).and_then(|raw| bytemuck::try_cast_slice(raw).ok());
+        Column { mapped: &self.mapped, start, raw: raw.unwrap_or(&[]) }
     }
 
     /// One past the last position.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::key;
 use super::segment::{Column, Segment};
-use super::tables::{Bases, OLD_BLOCK_BITS, pair};
+use super::tables::{Bases, pair};
+use super::whole::Mentioned;
 use crate::error::Result;
 use crate::time::Time;
 
@@ -290,25 +291,29 @@ impl Stack {
     #[inline]
     pub(crate) fn mentioned_by(&self, version: u32, mut f: impl FnMut(u32, u16)) {
         for s in self.segments.iter().rev() {
-            match version.checked_sub(s.bases.version) {
-                Some(row) if (row as usize) < s.back_end().len() => {
-                    let (from, to) = rows(s.back_end(), row, 0);
-                    let (events, bits) = (s.back_event().rows(from, to), s.back_bits().rows(from, to));
-                    events.iter().zip(bits).for_each(|(e, b)| f(*e, *b));
-                    return;
-                }
-                Some(_) => {}
-                None => {
-                    let block = (version >> OLD_BLOCK_BITS) as usize;
-                    let [from, to] = *s.old_block().rows(block, block + 2) else { continue };
-                    let (from, to) = (from as usize, to as usize);
-                    let pairs = s.old_pair().rows(from, to).iter().enumerate();
-                    for (i, pair) in pairs.filter(|(_, pair)| (**pair >> 32) as u32 == version) {
-                        f(*pair as u32, s.old_bits().get(from + i));
-                    }
-                }
+            if Mentioned::new(s).each(version, &mut f) {
+                return;
             }
         }
+    }
+
+    /// The number of versions that the first events minted.
+    pub(crate) fn n_versions_by(&self, end: u32) -> u32 {
+        let next = self.next_bases();
+        if end == next.event {
+            return next.version;
+        }
+        // Versions are numbered in the order of their minting events.
+        let (mut low, mut high) = (0, next.version);
+        while low < high {
+            let middle = u32::midpoint(low, high);
+            if self.mint(middle) < end {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 
     /// The events that mention an entity without a version, ascending.

@@ -3,6 +3,7 @@
 //! Every id (position, version, entity, symbol, mention...) is global and dense, so joining two neighboring segments
 //! concatenates their forward columns and merges their sorted lookups; nothing is renumbered.
 
+use super::fold::EXTERNAL;
 use super::segment::{Column, Segment};
 
 macro_rules! columns {
@@ -84,7 +85,7 @@ columns! {
     v_digest: [u8; 32],
     /// Symbol of its label; 0 none.
     v_label: u32,
-    /// Origin external (bit 0), digest not blake3 (bit 1).
+    /// Origin external (bit 0), digest not blake3 (bit 1), kind of its entity (bits 2-4).
     v_bits: u8,
     /// Version that took a digest, a label, a size or rows later.
     u_version: u32,
@@ -141,6 +142,10 @@ columns! {
     /// Key of the root run.
     p_root: u64,
 
+    /// What the attempt of each event makes, if one look tells: a version, or one of the `MAKES_` codes.
+    makes: u32,
+    /// Sorted pairs of an event (high) and each of the several versions that it makes (low).
+    several: u64,
     /// One row: all mention bits of the segment together, so that readers know what they need not look for.
     any_bits: u16,
     /// Sorted id keys.
@@ -183,7 +188,7 @@ columns! {
     q_event: u32,
     /// Sorted pairs of attempt leader (high) and later member (low).
     leader_member: u64,
-    /// End of the mentions of each version of this segment.
+    /// End of the mentions of each version of this segment; that of the event that made and minted it is understood.
     back_end: u32,
     /// Events that mention it.
     back_event: u32,
@@ -276,6 +281,13 @@ pub(crate) const HAS_FROM: u16 = 1 << 10;
 /// Named by label or number.
 pub(crate) const PINNED: u16 = 1 << 11;
 
+/// In `makes`: an attempt of one event that makes nothing.
+pub(crate) const MAKES_NOTHING: u32 = u32::MAX;
+/// In `makes`: an attempt of one event that makes the versions that `several` lists.
+pub(crate) const MAKES_SEVERAL: u32 = u32::MAX - 1;
+/// In `makes`: an output with a `from` list, or an attempt of several events.
+pub(crate) const MAKES_MORE: u32 = u32::MAX - 2;
+
 /// Pairs of two ids in one sorted column.
 pub(crate) fn pair(high: u32, low: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
@@ -335,6 +347,7 @@ impl Tables {
                 late.push(pair(target, event));
             } else if bits & DIGEST == 0 {
                 match target.checked_sub(bases.version) {
+                    Some(row) if self.mints(row, event, bits) => {}
                     Some(row) => ends[row as usize + 1] += 1,
                     None => old.push((pair(target, event), bits)),
                 }
@@ -347,8 +360,11 @@ impl Tables {
         let (mut events, mut bits_of) = (vec![0u32; total], vec![0u16; total]);
         let mut next = ends.clone();
         self.each_mention(bases, |event, target, bits| {
-            if bits & (ENTITY | DIGEST) == 0 && target >= bases.version {
-                let slot = &mut next[(target - bases.version) as usize];
+            if bits & (ENTITY | DIGEST) != 0 {
+                return;
+            }
+            if let Some(row) = target.checked_sub(bases.version).filter(|row| !self.mints(*row, event, bits)) {
+                let slot = &mut next[row as usize];
                 events[*slot as usize] = event;
                 bits_of[*slot as usize] = bits;
                 *slot += 1;
@@ -361,9 +377,48 @@ impl Tables {
         self.back_event = events;
         self.back_bits = bits_of;
         self.any_bits = vec![self.m_bits.iter().fold(0, |all, bits| all | bits)];
+        self.derive_makes(bases);
         (self.old_pair, self.old_bits) = old.into_iter().unzip();
         self.old_block = block_starts(&self.old_pair, bases.version);
         self.entity_mention = late;
+    }
+
+    /// What each attempt of one event makes, so that a walk takes most steps with one look.
+    fn derive_makes(&mut self, bases: &Bases) {
+        let mut makes = vec![MAKES_NOTHING; self.e_kind.len()];
+        let mut several = Vec::new();
+        self.each_mention(bases, |event, target, bits| {
+            if bits & (SIDE | ENTITY | PARTIAL) != OUTPUT {
+                return;
+            }
+            let made = &mut makes[(event - bases.event) as usize];
+            *made = match *made {
+                MAKES_MORE => MAKES_MORE,
+                _ if bits & HAS_FROM != 0 => MAKES_MORE,
+                MAKES_NOTHING => target,
+                first => {
+                    several.extend((first != MAKES_SEVERAL).then(|| pair(event, first)));
+                    several.push(pair(event, target));
+                    MAKES_SEVERAL
+                }
+            };
+        });
+        for pair in &self.leader_member {
+            for event in [(pair >> 32) as u32, *pair as u32] {
+                if let Some(row) = event.checked_sub(bases.event) {
+                    makes[row as usize] = MAKES_MORE;
+                }
+            }
+        }
+        several.retain(|pair| makes[((pair >> 32) as u32 - bases.event) as usize] == MAKES_SEVERAL);
+        several.sort_unstable();
+        several.dedup();
+        (self.makes, self.several) = (makes, several);
+    }
+
+    /// Whether a mention is that of the event that made and minted a version of this segment; so each version has one.
+    fn mints(&self, row: u32, event: u32, bits: u16) -> bool {
+        bits & SIDE == OUTPUT && self.v_mint[row as usize] == event && self.v_bits[row as usize] & EXTERNAL == 0
     }
 
     fn each_mention(&self, bases: &Bases, mut f: impl FnMut(u32, u32, u16)) {

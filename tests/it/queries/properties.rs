@@ -11,7 +11,7 @@ use super::oracle::{CLOSURES, Closure, closure, name};
 use crate::histories::notation::{Sent, expand, instant};
 use crate::histories::play::{Play, play, send};
 
-fn any_line() -> impl Strategy<Value = String> {
+pub(super) fn any_line() -> impl Strategy<Value = String> {
     let pick = |list: &'static [&'static str]| prop::sample::select(list);
     let named = (
         pick(&[
@@ -61,7 +61,7 @@ fn any_line() -> impl Strategy<Value = String> {
         .prop_map(|(event, minute)| format!(r#"{event},"time":"10:{minute:02}""#))
 }
 
-fn sent(lines: &[String]) -> Vec<Sent> {
+pub(super) fn sent(lines: &[String]) -> Vec<Sent> {
     let one = |(i, line): (usize, &String)| Sent {
         now: instant(&format!("11:{:02}", i.min(59))),
         line: expand(&format!(r#"{{{line},"id":"e{i}"}}"#)),
@@ -80,7 +80,7 @@ fn rows(view: &View, text: &str) -> BTreeSet<String> {
 }
 
 /// Each version as the start of each closure, in two or three steps and without bound.
-fn closures_agree(view: &View) -> Result<(), TestCaseError> {
+pub(super) fn closures_agree(view: &View) -> Result<(), TestCaseError> {
     for start in (0..view.n_versions()).filter(|v| view.has_version(*v)) {
         let reference = name(view, start);
         for (relation, word) in CLOSURES {

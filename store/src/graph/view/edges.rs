@@ -1,5 +1,8 @@
 //! Edges of a view: which events use and produce a version, and what one event uses, is about and produces.
 
+use std::cell::LazyCell;
+
+use super::super::stack::Stack;
 use super::super::tables::{
     ABOUT, BY_DIGEST, DIGEST, ENTITY, HAS_FROM, INFERRED, INPUT, OUTPUT, PARTIAL, ROLE, ROLE_SHIFT, SIDE,
 };
@@ -37,6 +40,19 @@ pub struct Made {
     pub from: Option<Vec<u32>>,
 }
 
+/// A lookup of the events that mention a version.
+pub(super) trait Mentioning {
+    /// Calls for every event that mentions a version, with the mention's bits.
+    fn mentioned_by(&self, version: VersionId, f: impl FnMut(Position, u16));
+}
+
+impl Mentioning for Stack {
+    #[inline]
+    fn mentioned_by(&self, version: VersionId, f: impl FnMut(Position, u16)) {
+        Self::mentioned_by(self, version, f);
+    }
+}
+
 impl View {
     /// Calls for each visible event that produced a version.
     #[inline]
@@ -55,26 +71,35 @@ impl View {
     }
 
     /// Calls for each visible event that uses a version or is about it; late-bound and by-digest mentions included.
-    pub fn uses(&self, version: VersionId, mut f: impl FnMut(Position, Use)) {
-        self.stack.mentioned_by(version, |event, bits| {
+    pub fn uses(&self, version: VersionId, f: impl FnMut(Position, Use)) {
+        self.uses_in(&self.stack, version, f);
+    }
+
+    /// As [`View::uses`], by a lookup of mentions.
+    #[inline]
+    pub(super) fn uses_in(&self, lookup: &impl Mentioning, version: VersionId, mut f: impl FnMut(Position, Use)) {
+        let twins = LazyCell::new(|| self.twins(version));
+        lookup.mentioned_by(version, |event, bits| {
             if bits & SIDE == OUTPUT || !self.sees(event) {
                 return;
             }
-            if bits & BY_DIGEST != 0 && bits & SIDE == INPUT && self.by_digest(version, event) != version {
-                return;
+            let by_digest = bits & (SIDE | BY_DIGEST) == INPUT | BY_DIGEST;
+            if !by_digest || self.one_of(&twins, version, event) == version {
+                f(event, usage(bits));
             }
-            f(event, usage(bits));
         });
+        if self.any_bits & (ENTITY | BY_DIGEST | DIGEST) != 0 {
+            self.indirect_uses(version, &twins, &mut f);
+        }
+    }
+
+    /// The uses of a version by mentions that do not name it: late-bound, by a digest that several hold, or as a whole.
+    fn indirect_uses(&self, version: VersionId, twins: &[VersionId], f: &mut impl FnMut(Position, Use)) {
         if self.any_bits & ENTITY != 0 {
-            let entity = self.entity(version);
-            for event in self.stack.entity_mentions(entity) {
-                if self.sees(event) {
-                    self.late_uses(entity, version, event, &mut f);
-                }
-            }
+            self.late_of(self.entity(version)).uses(self, version, f);
         }
         if self.any_bits & BY_DIGEST != 0 {
-            self.digest_twins(version, &mut f);
+            self.digest_twins(version, twins, f);
         }
         if self.any_bits & DIGEST != 0 {
             self.digest_abouts(version, |event| f(event, Use::About));
@@ -93,32 +118,12 @@ impl View {
         !self.has_members || self.stack.members(leader).is_empty()
     }
 
-    fn late_uses(&self, entity: EntityId, version: VersionId, event: Position, f: &mut impl FnMut(Position, Use)) {
-        let (targets, bits) = self.stack.mentions(event);
-        for (target, bits) in targets.iter().zip(bits) {
-            if *target != entity || bits & ENTITY == 0 {
-                continue;
-            }
-            match bits & SIDE {
-                INPUT if self.late(entity, event) == Some(version) => f(event, usage(*bits)),
-                ABOUT => f(event, Use::About),
-                _ => {}
-            }
-        }
-    }
-
     /// Inputs by digest that were resolved to another version with the same bytes at their position, but mean this one here.
-    fn digest_twins(&self, version: VersionId, f: &mut impl FnMut(Position, Use)) {
-        for twin in self.twins(version) {
-            if twin == version {
-                continue;
-            }
+    fn digest_twins(&self, version: VersionId, twins: &[VersionId], f: &mut impl FnMut(Position, Use)) {
+        for twin in twins.iter().copied().filter(|twin| *twin != version) {
             self.stack.mentioned_by(twin, |event, bits| {
-                if bits & BY_DIGEST != 0
-                    && bits & SIDE == INPUT
-                    && self.sees(event)
-                    && self.by_digest(twin, event) == version
-                {
+                let by_digest = bits & (SIDE | BY_DIGEST) == INPUT | BY_DIGEST;
+                if by_digest && self.sees(event) && self.one_of(twins, twin, event) == version {
                     f(event, usage(bits));
                 }
             });
@@ -252,7 +257,7 @@ impl View {
     }
 }
 
-fn usage(bits: u16) -> Use {
+pub(super) fn usage(bits: u16) -> Use {
     if bits & SIDE == ABOUT {
         return Use::About;
     }

@@ -117,6 +117,11 @@ impl View {
         facts
     }
 
+    /// Whether anything was ever linked, whatever K is.
+    pub fn has_links(&self) -> bool {
+        self.stack.segments().iter().any(|s| s.f_predicate().all().contains(&(Predicate::Link as u8)))
+    }
+
     /// All visible completed deployments and retirements, by position.
     pub fn slot_changes(&self) -> Vec<SlotChange> {
         let mut changes = Vec::new();

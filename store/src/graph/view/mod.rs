@@ -3,6 +3,7 @@
 mod edges;
 mod facts;
 mod late;
+mod steps;
 mod versions;
 
 use std::collections::{HashMap, HashSet};
@@ -10,13 +11,14 @@ use std::sync::{Arc, Mutex};
 
 pub use edges::{Made, Mention, Use};
 pub use facts::{Assertion, Fact, SlotChange, Subject};
+pub use steps::{Makes, Names, Steps};
 
 use super::stack::Stack;
 use super::{fold, key};
 use crate::error::Result;
 use crate::event::{EntityKind, Evidence, Kind, Outcome, State};
 use crate::time::Time;
-use late::Candidate;
+use late::Late;
 
 /// A version: a dense id, in the order of minting.
 pub type VersionId = u32;
@@ -45,22 +47,16 @@ pub struct View {
     /// All mention bits of the index together.
     any_bits: u16,
     has_members: bool,
-    late: Arc<Mutex<HashMap<EntityId, Arc<Vec<Candidate>>>>>,
+    /// The number of versions minted by K.
+    n_versions: u32,
+    late: Arc<Mutex<HashMap<EntityId, Arc<Late>>>>,
 }
 
 impl View {
     /// A view of everything in a stack.
     pub(crate) fn new(stack: Stack) -> Self {
         let end = stack.next_bases().event;
-        let (any_bits, has_members) = (stack.any_bits(), stack.has_members());
-        let mut view = Self {
-            any_bits,
-            has_members,
-            stack,
-            visible: Visible { end, until: i64::MAX, hidden: HashSet::new(), all: true },
-            late: Arc::default(),
-        };
-        view.visible.hidden = view.retracted();
+        let mut view = Self::of_first(stack, end, i64::MAX);
         view.visible.all = view.visible.hidden.is_empty();
         view
     }
@@ -68,12 +64,17 @@ impl View {
     /// This view restricted to the first `count` events and to what had happened by `until`.
     #[must_use]
     pub fn at(&self, count: u32, until: Time) -> Self {
+        Self::of_first(self.stack.clone(), count.min(self.total()), until.0)
+    }
+
+    fn of_first(stack: Stack, end: u32, until: i64) -> Self {
         let mut view = Self {
-            any_bits: self.any_bits,
-            has_members: self.has_members,
-            stack: self.stack.clone(),
-            visible: Visible { end: count.min(self.total()), until: until.0, hidden: HashSet::new(), all: false },
+            any_bits: stack.any_bits(),
+            has_members: stack.has_members(),
+            n_versions: stack.n_versions_by(end),
+            visible: Visible { end, until, hidden: HashSet::new(), all: false },
             late: Arc::default(),
+            stack,
         };
         view.visible.hidden = view.retracted();
         view
@@ -99,22 +100,9 @@ impl View {
     }
 
     /// The number of versions minted by K.
+    #[inline]
     pub fn n_versions(&self) -> u32 {
-        let all = self.stack.next_bases().version;
-        if self.visible.end == self.total() {
-            return all;
-        }
-        // Versions are numbered in the order of their minting events.
-        let (mut low, mut high) = (0, all);
-        while low < high {
-            let middle = u32::midpoint(low, high);
-            if self.stack.mint(middle) < self.visible.end {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
+        self.n_versions
     }
 
     /// The number of entities, whatever K is.

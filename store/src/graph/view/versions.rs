@@ -174,11 +174,16 @@ impl View {
 
     /// The versions that uses without producer minted, ascending.
     pub fn external_versions(&self) -> Vec<VersionId> {
+        const STRETCH: usize = 64;
         let mut external = Vec::new();
         for s in self.stack.segments() {
-            let base = s.bases.version;
-            let rows = s.v_bits().all().iter().enumerate();
-            external.extend(rows.filter(|(_, bits)| *bits & EXTERNAL != 0).map(|(row, _)| base + row as u32));
+            // They are few in most histories, so most stretches are passed over as a whole.
+            for (first, stretch) in (s.bases.version..).step_by(STRETCH).zip(s.v_bits().all().chunks(STRETCH)) {
+                if stretch.iter().fold(0, |all, bits| all | bits) & EXTERNAL != 0 {
+                    let rows = (first..).zip(stretch);
+                    external.extend(rows.filter(|(_, bits)| **bits & EXTERNAL != 0).map(|(version, _)| version));
+                }
+            }
         }
         let n_versions = self.n_versions();
         external.retain(|v| *v < n_versions);
