@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::fold::Fold;
 use super::segment::{self, Segment};
 use super::stack::Stack;
-use super::tables;
 use crate::error::{Result, StoreError};
 
 /// The most segments that a reader has to look through.
@@ -113,10 +112,7 @@ pub(crate) fn gather(folder: &Path, mut stack: Stack) -> Result<()> {
 }
 
 fn join_last_two(folder: &Path, stack: &mut Stack, a: &Segment, b: &Segment) -> Result<()> {
-    let tables = tables::join(a, b);
-    // A damaged page must not be written anew under a good checksum.
-    stack.damage()?;
-    let joined = segment::write(folder, &tables, &a.bases)?;
+    let joined = segment::write_joined(folder, a, b)?;
     stack.replace_last_two(Arc::new(joined));
     Ok(())
 }
@@ -191,8 +187,7 @@ pub(crate) fn compare(stack: &Stack, fold: &mut Fold) -> Result<()> {
     let Some(first) = stack.segments().first() else { return Ok(()) };
     let mut joined = Arc::clone(first);
     for next in &stack.segments()[1..] {
-        let tables = tables::join(&joined, next);
-        joined = Arc::new(Segment::in_memory(&tables, &first.bases)?);
+        joined = Arc::new(Segment::joined(&joined, next)?);
     }
     let (tables, bases) = fold.derived_tail();
     let fresh = Segment::in_memory(tables, &bases)?;

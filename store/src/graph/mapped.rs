@@ -61,6 +61,11 @@ impl Mapped {
         }
     }
 
+    /// Whether the bytes are those of a file.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.backing, Backing::Mapped(_))
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path

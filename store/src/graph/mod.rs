@@ -3,6 +3,7 @@
 mod attempt;
 mod fold;
 pub(crate) mod folder;
+mod join;
 mod key;
 mod mapped;
 mod memory;
@@ -13,6 +14,7 @@ mod tables;
 mod value;
 mod view;
 mod whole;
+mod writer;
 
 pub(crate) use fold::Fold;
 pub(crate) use stack::Stack;

@@ -1,25 +1,27 @@
 //! One immutable segment of the graph index: its file format, and reading its columns.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{BufWriter, Cursor};
 use std::path::Path;
 
 use bytemuck::AnyBitPattern;
 
+use super::join;
 use super::mapped::{Mapped, PAGE_BYTES};
 use super::tables::{Bases, Tables};
+use super::writer::Writer;
 use crate::error::{Result, StoreError};
 
 /// First word of a segment file.
-const MAGIC: u64 = u64::from_le_bytes(*b"LNGRAPH\x01");
+pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"LNGRAPH\x01");
 /// The format of segments; a change of how events are folded changes it, too.
-const FORMAT: u64 = 2;
+pub(crate) const FORMAT: u64 = 2;
 /// Magic, format, number of events, number of columns, ten bases.
 const FIXED_WORDS: usize = 14;
 /// Two words a column, then checksum start, and the header's own checksum.
-const HEADER_WORDS: usize = FIXED_WORDS + 2 * Tables::N_COLUMNS + 2;
+pub(crate) const HEADER_WORDS: usize = FIXED_WORDS + 2 * Tables::N_COLUMNS + 2;
 /// Columns begin at multiples of this.
-const ALIGN: usize = 64;
+pub(crate) const ALIGN: usize = 64;
 
 /// An open segment.
 pub(crate) struct Segment {
@@ -144,17 +146,31 @@ impl Segment {
 
     /// Serializes tables and keeps them in memory.
     pub(crate) fn in_memory(tables: &Tables, bases: &Bases) -> Result<Self> {
-        let mut words: Vec<u64> = Vec::new();
-        let mut bytes: Vec<u8> = Vec::new();
-        emit(tables, bases, &mut |piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
-        })
-        .map_err(StoreError::io("build", "(memory)"))?;
-        words.resize(bytes.len().div_ceil(8), 0);
-        let target: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-        target[..bytes.len()].copy_from_slice(&bytes);
+        Self::build(|writer| Self::fill(tables, bases, writer))
+    }
+
+    /// Joins two neighboring segments in memory.
+    pub(crate) fn joined(a: &Self, b: &Self) -> Result<Self> {
+        Self::build(|writer| join::join(a, b, writer))
+    }
+
+    fn build(fill: impl FnOnce(Writer<'_>) -> Result<()>) -> Result<Self> {
+        let mut bytes = Cursor::new(Vec::new());
+        fill(Writer::new(&mut bytes, Path::new("(memory)"))?)?;
+        let bytes = bytes.into_inner();
+        let mut words = vec![0u64; bytes.len().div_ceil(8)];
+        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(&bytes);
         Self::read(Mapped::owned(words))
+    }
+
+    fn fill(tables: &Tables, bases: &Bases, mut writer: Writer<'_>) -> Result<()> {
+        tables.write(&mut writer)?;
+        writer.finish(bases, tables.e_kind.len() as u32)
+    }
+
+    /// Another mapping of the same file; `None` for one in memory.
+    pub(crate) fn mapped_again(&self) -> Result<Option<Self>> {
+        if self.mapped.is_file() { Self::open(self.path()).map(Some) } else { Ok(None) }
     }
 
     fn read(mut mapped: Mapped) -> Result<Self> {
@@ -270,85 +286,23 @@ fn word(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// Writes the bytes of a segment file, header, columns and page checksums, piece by piece to a sink.
-fn emit(tables: &Tables, bases: &Bases, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    let columns = tables.bytes();
-    let mut words = vec![MAGIC, FORMAT, tables.e_kind.len() as u64, Tables::N_COLUMNS as u64];
-    words.extend_from_slice(&bases.words());
-    let mut at = (HEADER_WORDS * 8).next_multiple_of(ALIGN);
-    for bytes in &columns {
-        words.extend_from_slice(&[at as u64, bytes.len() as u64]);
-        at = (at + bytes.len()).next_multiple_of(ALIGN);
-    }
-    words.push(at as u64);
-    let checksum = crc32c::crc32c(bytemuck::cast_slice(&words));
-    words.push(checksum.into());
-    let mut pages = Pages { sink, page: Vec::with_capacity(PAGE_BYTES), checksums: Vec::new(), written: 0 };
-    pages.put(bytemuck::cast_slice(&words))?;
-    pages.align()?;
-    for bytes in columns {
-        pages.put(bytes)?;
-        pages.align()?;
-    }
-    debug_assert_eq!(pages.written, at);
-    pages.finish()
-}
-
-/// Cuts what is written into pages and keeps their checksums.
-struct Pages<'a> {
-    sink: &'a mut dyn FnMut(&[u8]) -> io::Result<()>,
-    page: Vec<u8>,
-    checksums: Vec<u32>,
-    written: usize,
-}
-
-impl Pages<'_> {
-    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        self.written += bytes.len();
-        while !bytes.is_empty() {
-            let room = (PAGE_BYTES - self.page.len()).min(bytes.len());
-            self.page.extend_from_slice(&bytes[..room]);
-            bytes = &bytes[room..];
-            if self.page.len() == PAGE_BYTES {
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn align(&mut self) -> io::Result<()> {
-        self.put(&[0; ALIGN][..self.written.next_multiple_of(ALIGN) - self.written])
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.checksums.push(crc32c::crc32c(&self.page));
-        (self.sink)(&self.page)?;
-        self.page.clear();
-        Ok(())
-    }
-
-    /// The table of checksums, its own checksum, and zeros up to a whole word.
-    fn finish(mut self) -> io::Result<()> {
-        if !self.page.is_empty() {
-            self.flush()?;
-        }
-        let mut table: Vec<u8> = self.checksums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
-        table.extend_from_slice(&crc32c::crc32c(&table).to_le_bytes());
-        table.resize(table.len().next_multiple_of(8), 0);
-        (self.sink)(&table)
-    }
-}
-
 /// Writes a segment file durably: temporary name, sync, rename.
 pub(crate) fn write(folder: &Path, tables: &Tables, bases: &Bases) -> Result<Segment> {
-    let end = bases.event as usize + tables.e_kind.len();
-    let path = folder.join(format!("{:012}-{end:012}.seg", bases.event));
+    let n_events = tables.e_kind.len() as u32;
+    create(folder, bases.event, bases.event + n_events, |writer| Segment::fill(tables, bases, writer))
+}
+
+/// Joins two neighboring segments to a file, durably.
+pub(crate) fn write_joined(folder: &Path, a: &Segment, b: &Segment) -> Result<Segment> {
+    create(folder, a.bases.event, b.end(), |writer| join::join(a, b, writer))
+}
+
+fn create(folder: &Path, start: u32, end: u32, fill: impl FnOnce(Writer<'_>) -> Result<()>) -> Result<Segment> {
+    let path = folder.join(format!("{start:012}-{end:012}.seg"));
     let temporary = path.with_extension("tmp");
     let file = File::create(&temporary).map_err(StoreError::io("create", &temporary))?;
     let mut buffered = BufWriter::with_capacity(64 * PAGE_BYTES, &file);
-    emit(tables, bases, &mut |piece| buffered.write_all(piece))
-        .and_then(|()| buffered.flush())
-        .map_err(StoreError::io("write", &temporary))?;
+    fill(Writer::new(&mut buffered, &temporary)?)?;
     drop(buffered);
     file.sync_data().map_err(StoreError::io("sync", &temporary))?;
     drop(file);

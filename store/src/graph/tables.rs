@@ -4,7 +4,10 @@
 //! concatenates their forward columns and merges their sorted lookups; nothing is renumbered.
 
 use super::fold::EXTERNAL;
+use super::join::block_starts;
 use super::segment::{Column, Segment};
+use super::writer::Writer;
+use crate::error::Result;
 
 macro_rules! columns {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)+) => {
@@ -18,15 +21,17 @@ macro_rules! columns {
             /// The names of the columns, for the breakdown by part.
             pub(crate) const NAMES: &'static [&'static str] = &[$(stringify!($name)),+];
 
-            /// The bytes of each column, in the order of the format.
-            pub(crate) fn bytes(&self) -> Vec<&[u8]> {
-                vec![$(bytemuck::cast_slice(&self.$name)),+]
+            /// Writes every column.
+            pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<()> {
+                $( writer.column(Id::$name, &[&self.$name])?; )+
+                Ok(())
             }
         }
 
+        /// The columns, in the order of the format.
         #[allow(non_camel_case_types, reason = "one variant a column, named as the column")]
         #[derive(Clone, Copy)]
-        enum Id { $($name),+ }
+        pub(crate) enum Id { $($name),+ }
 
         impl Segment {
             $($(#[$doc])* pub(crate) fn $name(&self) -> Column<'_, $type> { self.column(Id::$name as usize) })+
@@ -370,7 +375,8 @@ impl Tables {
                 *slot += 1;
             }
         });
-        old.sort_unstable();
+        // Stable, so that an event that mentions a version twice says so in its own order.
+        old.sort_by_key(|(pair, _)| *pair);
         late.sort_unstable();
         late.dedup();
         self.back_end = ends.split_off(1);
@@ -379,7 +385,7 @@ impl Tables {
         self.any_bits = vec![self.m_bits.iter().fold(0, |all, bits| all | bits)];
         self.derive_makes(bases);
         (self.old_pair, self.old_bits) = old.into_iter().unzip();
-        self.old_block = block_starts(&self.old_pair, bases.version);
+        self.old_block = block_starts(self.old_pair.iter().copied(), bases.version);
         self.entity_mention = late;
     }
 
@@ -433,19 +439,6 @@ impl Tables {
     }
 }
 
-/// For each block of older versions, and one past the last, the row of its first pair.
-fn block_starts(pairs: &[u64], n_old: u32) -> Vec<u32> {
-    let n_blocks = (n_old >> OLD_BLOCK_BITS) as usize + 1;
-    let mut starts = vec![0u32; n_blocks + 1];
-    for pair in pairs {
-        starts[((pair >> 32) as usize >> OLD_BLOCK_BITS) + 1] += 1;
-    }
-    for i in 1..starts.len() {
-        starts[i] += starts[i - 1];
-    }
-    starts
-}
-
 /// Version, event, field, value.
 type Taken = (u32, u32, u8, u64);
 
@@ -486,128 +479,4 @@ fn sort_pairs(keys: &mut Vec<u64>, values: &mut Vec<u32>) {
     let mut pairs: Vec<(u64, u32)> = keys.iter().copied().zip(values.iter().copied()).collect();
     pairs.sort_unstable();
     (*keys, *values) = pairs.into_iter().unzip();
-}
-
-/// Joins two neighboring segments into the tables of one.
-pub(crate) fn join(a: &Segment, b: &Segment) -> Tables {
-    let mut t = Tables::default();
-    macro_rules! concat {
-        ($($name:ident),+ $(,)?) => { $(
-            t.$name = Vec::with_capacity(a.$name().len() + b.$name().len());
-            t.$name.extend_from_slice(a.$name().all());
-            t.$name.extend_from_slice(b.$name().all());
-        )+ };
-    }
-    concat!(
-        e_kind,
-        e_bits,
-        e_time,
-        e_actor,
-        e_namespace,
-        e_job,
-        e_leader,
-        e_previous,
-        e_attempt,
-        e_mentions,
-        e_attributes,
-        m_target,
-        m_bits,
-        from_mention,
-        from_end,
-        from_input,
-        q_digest,
-        q_entity,
-        v_entity,
-        v_number,
-        v_mint,
-        v_digest,
-        v_label,
-        v_bits,
-        n_kind,
-        n_namespace,
-        n_name,
-        s_end,
-        s_bytes,
-        a_key,
-        a_value,
-        a_wide,
-        f_event,
-        f_predicate,
-        f_scope,
-        f_subject,
-        f_object,
-        d_event,
-        d_environment,
-        d_service,
-        d_alongside,
-        w_event,
-        w_time,
-        r_event,
-        r_target,
-        p_leader,
-        p_root,
-    );
-    // A segment opens a stretch of its own; joined, equal instants are one stretch again.
-    let continued = usize::from(a.rec_time().all().last() == b.rec_time().all().first());
-    t.rec_position = [a.rec_position().all(), b.rec_position().all().get(continued..).unwrap_or(&[])].concat();
-    t.rec_time = [a.rec_time().all(), b.rec_time().all().get(continued..).unwrap_or(&[])].concat();
-    macro_rules! merge_keyed {
-        ($($key:ident, $value:ident;)+) => { $(
-            (t.$key, t.$value) = merge_keyed((a.$key().all(), a.$value().all()), (b.$key().all(), b.$value().all()));
-        )+ };
-    }
-    merge_keyed!(label_key, label_version; digest_key, digest_version; sym_key, sym_id;);
-    t.x_pair = merge_sorted(a.x_pair().all(), b.x_pair().all());
-    t.name_entity = merge_sorted(a.name_entity().all(), b.name_entity().all());
-    t.entity_version = merge_sorted(a.entity_version().all(), b.entity_version().all());
-    t.leader_member = merge_sorted(a.leader_member().all(), b.leader_member().all());
-    macro_rules! rows {
-        ($s:ident, $key:ident, $check:ident, $value:ident) => {
-            zip($s.$key().all(), $s.$check().all(), $s.$value().all())
-        };
-    }
-    let taken = |s: &Segment| zip_taken(s.u_version().all(), s.u_event().all(), s.u_field().all(), s.u_value().all());
-    t.set_taken(&merge_sorted(&taken(a), &taken(b)));
-    let ids = merge_sorted(&rows!(a, id_key, id_check, id_position), &rows!(b, id_key, id_check, id_position));
-    (t.id_key, t.id_check, t.id_position) = unzip(ids);
-    let runs = merge_sorted(&rows!(a, run_key, run_check, run_last), &rows!(b, run_key, run_check, run_last));
-    (t.run_key, t.run_check, t.run_last) = unzip(newest_of_run(runs));
-    let queries = merge_sorted(&rows!(a, q_key, q_id, q_event), &rows!(b, q_key, q_id, q_event));
-    (t.q_key, t.q_id, t.q_event) = unzip(queries);
-    t.derive_mentions(&a.bases);
-    t
-}
-
-fn merge_sorted<T: Ord + Copy>(a: &[T], b: &[T]) -> Vec<T> {
-    let mut out = Vec::with_capacity(a.len() + b.len());
-    let (mut i, mut j) = (0, 0);
-    while i < a.len() && j < b.len() {
-        if b[j] < a[i] {
-            out.push(b[j]);
-            j += 1;
-        } else {
-            out.push(a[i]);
-            i += 1;
-        }
-    }
-    out.extend_from_slice(&a[i..]);
-    out.extend_from_slice(&b[j..]);
-    out
-}
-
-type Keyed<'a> = (&'a [u64], &'a [u32]);
-
-fn merge_keyed(a: Keyed<'_>, b: Keyed<'_>) -> (Vec<u64>, Vec<u32>) {
-    let n = a.0.len() + b.0.len();
-    let (mut keys, mut values) = (Vec::with_capacity(n), Vec::with_capacity(n));
-    let (mut i, mut j) = (0, 0);
-    while i < a.0.len() || j < b.0.len() {
-        // By value, too: an older version may take a digest after a newer one was minted with it.
-        let take_b = i == a.0.len() || (j < b.0.len() && (b.0[j], b.1[j]) < (a.0[i], a.1[i]));
-        let (source, at) = if take_b { (b, &mut j) } else { (a, &mut i) };
-        keys.push(source.0[*at]);
-        values.push(source.1[*at]);
-        *at += 1;
-    }
-    (keys, values)
 }
