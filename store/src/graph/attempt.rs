@@ -47,12 +47,16 @@ impl Fold {
     }
 
     /// The leader, the attempt number and the previous event of the run, plus one; takes note of the new newest event.
-    pub(super) fn attempt_columns(&mut self, place: Place) -> (u32, u16, u32) {
+    ///
+    /// An event that has the id of its run is found by that.
+    pub(super) fn attempt_columns(&mut self, place: Place, own_run: bool) -> (u32, u16, u32) {
         let Some((key, run, attempt)) = place.run else { return (place.position, 1, 0) };
         let t = &mut self.m.t;
-        t.run_key.push(key.0);
-        t.run_check.push(key.1);
-        t.run_last.push(place.position);
+        if !own_run {
+            t.run_key.push(key.0);
+            t.run_check.push(key.1);
+            t.run_last.push(place.position);
+        }
         let Some(group) = self.m.runs.get_mut(&key) else { return (place.position, 1, 0) };
         let previous = std::mem::replace(&mut group.last, place.position + 1);
         let state = &group.runs[run].attempts[attempt];

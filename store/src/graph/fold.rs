@@ -41,6 +41,9 @@ pub(crate) const TOOK_ROWS: u8 = 3;
 /// A digest (its bytes stand in `x_pair`).
 pub(crate) const TOOK_DIGEST: u8 = 4;
 
+/// Event bits: its id is that of its run.
+pub(crate) const OWN_RUN: u8 = 1 << 7;
+
 /// Version bits: minted by a use, not by a producer.
 pub(crate) const EXTERNAL: u8 = 1;
 /// Version bits: the main digest is not blake3.
@@ -192,14 +195,15 @@ impl Fold {
         };
         let key = key::scoped(&event.namespace, id);
         self.m.ids.insert(key, place.position);
-        let (leader, number, previous) = self.attempt_columns(place);
+        let own_run = place.run.is_some_and(|(run, ..)| run == key);
+        let (leader, number, previous) = self.attempt_columns(place, own_run);
         let t = &mut self.m.t;
         t.id_key.push(key.0);
         t.id_check.push(key.1);
         t.id_position.push(place.position);
         t.e_kind.push(event.kind as u8);
-        t.e_bits
-            .push(event.state as u8 | (event.evidence as u8) << 3 | outcome << 4 | u8::from(event.run.is_some()) << 6);
+        let runs = u8::from(event.run.is_some()) << 6 | if own_run { OWN_RUN } else { 0 };
+        t.e_bits.push(event.state as u8 | (event.evidence as u8) << 3 | outcome << 4 | runs);
         t.e_time.push(place.time);
         t.e_actor.push(actor);
         t.e_namespace.push(namespace);

@@ -1,9 +1,11 @@
 //! Joining two neighboring segments, column by column, so that the memory it takes does not grow with them.
 //!
-//! Ids are global and dense: forward columns stand one behind the other, sorted ones are merged, nothing is renumbered.
+//! Ids are global and dense: forward columns stand one behind the other, sorted ones are merged. Only the
+//! contexts belong to a segment and are renumbered.
 
 use bytemuck::{AnyBitPattern, NoUninit};
 
+use super::context::{Columns, Merged};
 use super::segment::{Column, Segment};
 use super::tables::{Id, MAKES_MORE, OLD_BLOCK_BITS, pair};
 use super::writer::Writer;
@@ -21,6 +23,7 @@ pub(crate) fn join(a: &Segment, b: &Segment, writer: Writer<'_>) -> Result<()> {
     let mut join = Join { a, b, writer };
     join.forward()?;
     join.recorded()?;
+    join.contexts()?;
     join.lookups()?;
     join.keyed()?;
     join.makes()?;
@@ -37,6 +40,16 @@ fn all<'a, T: AnyBitPattern>(segment: &'a Segment, column: Column<'a, T>) -> Res
         return Err(StoreError::corrupt(segment.path(), 0, "a column of the graph index cannot be read"));
     }
     Ok(rows)
+}
+
+fn contexts_of(s: &Segment) -> Result<Columns<'_>> {
+    Ok(Columns {
+        actors: all(s, s.c_actor())?,
+        namespaces: all(s, s.c_namespace())?,
+        jobs: all(s, s.c_job())?,
+        ends: all(s, s.c_keys())?,
+        keys: all(s, s.c_key())?,
+    })
 }
 
 /// The rows of one column in both segments.
@@ -78,12 +91,6 @@ impl Join<'_, '_> {
             e_kind,
             e_bits,
             e_time,
-            e_actor,
-            e_namespace,
-            e_job,
-            e_leader,
-            e_previous,
-            e_attempt,
             e_mentions,
             e_attributes,
             m_target,
@@ -104,7 +111,6 @@ impl Join<'_, '_> {
             n_name,
             s_end,
             s_bytes,
-            a_key,
             a_value,
             a_wide,
             f_event,
@@ -122,6 +128,10 @@ impl Join<'_, '_> {
             r_target,
             p_leader,
             p_root,
+            g_event,
+            g_leader,
+            g_previous,
+            g_attempt,
         );
         Ok(())
     }
@@ -133,6 +143,14 @@ impl Join<'_, '_> {
             let continued = usize::from(times.0.last() == times.1.first());
             w.column(Id::rec_time, &[times.0, times.1.get(continued..).unwrap_or(&[])])?;
             w.column(Id::rec_position, &[positions.0, positions.1.get(continued..).unwrap_or(&[])])
+        })
+    }
+
+    fn contexts(&mut self) -> Result<()> {
+        self.with(|a, b, w| {
+            let merged = Merged::write(&contexts_of(a)?, &contexts_of(b)?, w)?;
+            let (x, y) = both!(a, b, e_context);
+            w.rows(Id::e_context, merged.of_events(x, y))
         })
     }
 

@@ -1,4 +1,4 @@
-//! Keys of the lookups: hashes of names, and mixed ids that spread evenly.
+//! Keys of the lookups: hashes that spread evenly.
 
 /// The key of a run id or an event id within a namespace: 64 bits to search and 32 to tell apart.
 ///
@@ -33,10 +33,15 @@ pub(crate) fn head(digest: &[u8; 32]) -> u64 {
     u64::from_be_bytes(word)
 }
 
-/// Spreads a pair of ids evenly; a bijection, so equal keys mean equal pairs.
-pub(crate) fn mixed(high: u32, low: u32) -> u64 {
-    let mut x = super::tables::pair(high, low);
+/// The first four bytes of a digest, alike.
+pub(crate) fn short_head(digest: &[u8; 32]) -> u32 {
+    (head(digest) >> 32) as u32
+}
+
+/// The key of an entity and a label, spread evenly; equal keys are told apart by the version that they lead to.
+pub(crate) fn label(entity: u32, label: u32) -> u32 {
+    let mut x = super::tables::pair(entity, label);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+    ((x ^ (x >> 31)) >> 32) as u32
 }

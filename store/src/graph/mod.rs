@@ -1,6 +1,7 @@
 //! The graph index: what questions are answered from, folded from the journal and rebuilt from it at any time.
 
 mod attempt;
+mod context;
 mod fold;
 pub(crate) mod folder;
 mod join;

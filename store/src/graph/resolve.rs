@@ -408,13 +408,13 @@ impl Fold {
     }
 
     fn note_label(&mut self, entity: u32, label: u32, version: u32) {
-        self.m.t.label_key.push(key::mixed(entity, label));
+        self.m.t.label_key.push(key::label(entity, label));
         self.m.t.label_version.push(version);
         self.m.labels.insert((entity, label), version);
     }
 
     fn note_digest(&mut self, digest: [u8; 32], version: u32) {
-        self.m.t.digest_key.push(key::head(&digest));
+        self.m.t.digest_key.push(key::short_head(&digest));
         self.m.t.digest_version.push(version);
         if !self.m.complete && self.m.digests.get(&digest).is_none() {
             let sealed = self.stack.versions_with(&digest);

@@ -89,11 +89,26 @@ impl<T: AnyBitPattern + Ord> Column<'_, T> {
     }
 }
 
-impl<'a> Column<'a, u64> {
+/// A key of an even lookup.
+pub(crate) trait EvenKey: AnyBitPattern + Into<u64> {
+    /// The greatest key.
+    const MOST: u64;
+}
+
+impl EvenKey for u64 {
+    const MOST: u64 = u64::MAX;
+}
+
+impl EvenKey for u32 {
+    const MOST: u64 = u32::MAX as u64;
+}
+
+impl<K: EvenKey> Column<'_, K> {
     /// Like [`Column::lower_bound`] for keys spread evenly, such as hashes: a few guesses instead of a long search.
-    pub(crate) fn lower_bound_even(&self, key: u64) -> usize {
+    pub(crate) fn lower_bound_even(&self, key: K) -> usize {
+        let key: u64 = key.into();
         let (mut low, mut high) = (0, self.len());
-        let (mut least, mut most) = (0u64, u64::MAX);
+        let (mut least, mut most) = (0, K::MOST);
         while high - low > 16 {
             let span = u128::from(most - least).max(1);
             let offset = (u128::from(key.saturating_sub(least)) * (high - low) as u128 / span) as usize;
@@ -101,7 +116,7 @@ impl<'a> Column<'a, u64> {
             // Look a little to the left of the guess first, so that a good guess leaves a short stretch on both sides.
             let slack = ((high - low) as f64).sqrt() as usize / 2 + 1;
             let left = guess.saturating_sub(slack).max(low);
-            let value = self.get(left);
+            let value = self.get(left).into();
             if value < key {
                 low = left + 1;
                 least = value;
@@ -112,7 +127,7 @@ impl<'a> Column<'a, u64> {
             }
             let right = (guess + slack).min(high - 1);
             if right >= low {
-                let value = self.get(right);
+                let value = self.get(right).into();
                 if value < key {
                     low = right + 1;
                     least = value;
@@ -122,12 +137,20 @@ impl<'a> Column<'a, u64> {
                 }
             }
         }
-        while low < high && self.get(low) < key {
+        while low < high && self.get(low).into() < key {
             low += 1;
         }
         low
     }
 
+    /// The rows of a key.
+    pub(crate) fn rows_of(&self, key: K) -> impl Iterator<Item = usize> + '_ {
+        let wanted: u64 = key.into();
+        (self.lower_bound_even(key)..self.len()).take_while(move |row| self.get(*row).into() == wanted)
+    }
+}
+
+impl<'a> Column<'a, u64> {
     /// The low halves of the pairs whose high half is `high`, ascending.
     pub(crate) fn lows(self, high: u32) -> impl Iterator<Item = u32> + 'a {
         let start = self.lower_bound(super::tables::pair(high, 0));
@@ -236,7 +259,7 @@ impl Segment {
         Bases {
             event: self.end(),
             mention: b.mention + self.m_target().len() as u32,
-            attribute: b.attribute + self.a_key().len() as u32,
+            attribute: b.attribute + self.a_value().len() as u32,
             wide: b.wide + self.a_wide().len() as u32,
             from: b.from + self.from_input().len() as u32,
             query: b.query + self.q_entity().len() as u32,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::fold::OWN_RUN;
 use super::key;
 use super::segment::{Column, Segment};
 use super::tables::{Bases, pair};
@@ -70,18 +71,6 @@ impl Stack {
         bits, e_bits, event -> u8);
     cell!(/// When an event happened.
         time, e_time, event -> i64);
-    cell!(/// Actor symbol of an event.
-        actor, e_actor, event -> u32);
-    cell!(/// Namespace symbol of an event.
-        namespace, e_namespace, event -> u32);
-    cell!(/// Job symbol of an event.
-        job, e_job, event -> u32);
-    cell!(/// First event of an event's attempt.
-        leader, e_leader, event -> u32);
-    cell!(/// Previous event of the run, plus one.
-        previous, e_previous, event -> u32);
-    cell!(/// Attempt number of an event.
-        attempt, e_attempt, event -> u16);
     cell!(/// Entity of a version.
         entity_of, v_entity, version -> u32);
     cell!(/// Number of a version.
@@ -106,6 +95,49 @@ impl Stack {
         query_digest, q_digest, query -> [u8; 32]);
     cell!(/// Entity of a digest reference, plus one.
         query_entity, q_entity, query -> u32);
+
+    /// Actor symbol of an event.
+    pub(crate) fn actor(&self, event: u32) -> u32 {
+        self.holder(event, |b| b.event).map_or(0, |s| s.c_actor().get(s.context(event)))
+    }
+
+    /// Namespace symbol of an event.
+    pub(crate) fn namespace(&self, event: u32) -> u32 {
+        self.holder(event, |b| b.event).map_or(0, |s| s.c_namespace().get(s.context(event)))
+    }
+
+    /// Job symbol of an event.
+    pub(crate) fn job(&self, event: u32) -> u32 {
+        self.holder(event, |b| b.event).map_or(0, |s| s.c_job().get(s.context(event)))
+    }
+
+    /// First event of an event's attempt.
+    #[inline]
+    pub(crate) fn leader(&self, event: u32) -> u32 {
+        self.group(event).map_or(event, |(s, row)| s.g_leader().get(row))
+    }
+
+    /// Previous event of the run, plus one.
+    pub(crate) fn previous(&self, event: u32) -> u32 {
+        self.group(event).map_or(0, |(s, row)| s.g_previous().get(row))
+    }
+
+    /// Attempt number of an event.
+    pub(crate) fn attempt(&self, event: u32) -> u16 {
+        self.group(event).map_or(1, |(s, row)| s.g_attempt().get(row))
+    }
+
+    /// Where it is said what an event has to do with others of its run; nowhere if it was the only one so far.
+    #[inline]
+    fn group(&self, event: u32) -> Option<(&Segment, usize)> {
+        let s = self.holder(event, |b| b.event)?;
+        let events = s.g_event();
+        if events.len() == 0 {
+            return None;
+        }
+        let row = events.lower_bound(event);
+        (row < events.len() && events.get(row) == event).then_some((s, row))
+    }
 
     /// The text of a symbol.
     pub(crate) fn text(&self, symbol: u32) -> &str {
@@ -147,7 +179,7 @@ impl Stack {
     pub(crate) fn attributes(&self, event: u32) -> (&[u32], &[u32]) {
         let Some(s) = self.holder(event, |b| b.event) else { return (&[], &[]) };
         let (from, to) = rows(s.e_attributes(), event - s.bases.event, s.bases.attribute);
-        (s.a_key().rows(from, to), s.a_value().rows(from, to))
+        (s.keys(event), s.a_value().rows(from, to))
     }
 
     /// The instant at which an event was recorded.
@@ -203,37 +235,32 @@ impl Stack {
 
     /// The version that a label of an entity stands for now.
     pub(crate) fn find_label(&self, entity: u32, label: u32) -> Option<u32> {
-        let hash = key::mixed(entity, label);
-        self.segments.iter().rev().find_map(|s| {
-            let keys = s.label_key();
-            let mut row = keys.lower_bound_even(hash);
-            let mut found = None;
-            while row < keys.len() && keys.get(row) == hash {
-                found = Some(s.label_version().get(row));
-                row += 1;
-            }
-            found
-        })
+        let is_it = |version: &u32| {
+            let minted = self.minted_label(*version);
+            let own = if minted == 0 { self.taken_label(*version) } else { minted };
+            own == label && self.entity_of(*version) == entity
+        };
+        let key = key::label(entity, label);
+        let newest =
+            |s: &Segment| s.label_key().rows_of(key).map(|row| s.label_version().get(row)).filter(is_it).last();
+        self.segments.iter().rev().find_map(|s| newest(s))
     }
 
     /// The versions that hold a digest, ascending.
     pub(crate) fn versions_with(&self, digest: &[u8; 32]) -> Vec<u32> {
-        let hash = key::head(digest);
+        let key = key::short_head(digest);
         let mut found = Vec::new();
         for s in &self.segments {
-            let keys = s.digest_key();
-            let mut row = keys.lower_bound_even(hash);
-            while row < keys.len() && keys.get(row) == hash {
-                let version = s.digest_version().get(row);
-                if self.digests_of(version).iter().any(|d| d == digest) {
-                    found.push(version);
-                }
-                row += 1;
-            }
+            let versions = s.digest_key().rows_of(key).map(|row| s.digest_version().get(row)).collect::<Vec<_>>();
+            found.extend(versions.into_iter().filter(|version| self.has_digest(*version, digest)));
         }
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    fn has_digest(&self, version: u32, digest: &[u8; 32]) -> bool {
+        self.minted_digest(version) == *digest || self.digests_of(version).contains(digest)
     }
 
     /// The digest keys of a version: as minted, and taken later.
@@ -275,7 +302,11 @@ impl Stack {
 
     /// The newest event of a run id.
     pub(crate) fn find_run(&self, key: (u64, u32)) -> Option<u32> {
-        self.segments.iter().rev().find_map(|s| find_checked(s.run_key(), s.run_check(), s.run_last(), key))
+        self.segments.iter().rev().find_map(|s| {
+            let of_run = find_checked(s.run_key(), s.run_check(), s.run_last(), key);
+            let of_id = find_checked(s.id_key(), s.id_check(), s.id_position(), key);
+            of_run.max(of_id.filter(|event| self.bits(*event) & OWN_RUN != 0))
+        })
     }
 
     /// The later members of an attempt, ascending.

@@ -1,7 +1,7 @@
 //! The columns of the graph index: forward tables as they are folded, and what is derived from them for lookups.
 //!
 //! Every id (position, version, entity, symbol, mention...) is global and dense, so joining two neighboring segments
-//! concatenates their forward columns and merges their sorted lookups; nothing is renumbered.
+//! concatenates their forward columns and merges their sorted lookups. Only the contexts belong to a segment.
 
 use super::fold::EXTERNAL;
 use super::join::block_starts;
@@ -10,10 +10,16 @@ use super::writer::Writer;
 use crate::error::Result;
 
 macro_rules! columns {
-    ($($(#[$doc:meta])* $name:ident: $type:ty,)+) => {
+    (
+        on disk { $($(#[$doc:meta])* $name:ident: $type:ty,)+ }
+        in the tail { $($(#[$tail_doc:meta])* $tail:ident: $tail_type:ty,)+ }
+    ) => {
         /// All columns of one segment, in memory.
         #[derive(Default)]
-        pub(crate) struct Tables { $($(#[$doc])* pub(crate) $name: Vec<$type>,)+ }
+        pub(crate) struct Tables {
+            $($(#[$doc])* pub(crate) $name: Vec<$type>,)+
+            $($(#[$tail_doc])* pub(crate) $tail: Vec<$tail_type>,)+
+        }
 
         impl Tables {
             /// The number of columns of this format.
@@ -40,171 +46,196 @@ macro_rules! columns {
 }
 
 columns! {
-    /// Kind of each event.
-    e_kind: u8,
-    /// State (bits 0-2), evidence (bit 3), outcome (bits 4-5: 0 none, 1 pass, 2 fail), has a run (bit 6).
-    e_bits: u8,
-    /// When it happened, nanoseconds; never later than recorded.
-    e_time: i64,
-    /// Symbol of the actor.
-    e_actor: u32,
-    /// Symbol of the namespace.
-    e_namespace: u32,
-    /// Symbol of the job; 0 none.
-    e_job: u32,
-    /// Position of the first recorded event of its attempt.
-    e_leader: u32,
-    /// One more than the position of the previous event with the same namespace and run id; 0 none.
-    e_previous: u32,
-    /// Number of its attempt.
-    e_attempt: u16,
-    /// End of its mentions.
-    e_mentions: u32,
-    /// End of its attributes.
-    e_attributes: u32,
-    /// First position of each stretch of equal recorded instants, and that instant.
-    rec_position: u32,
-    /// The instant of each stretch.
-    rec_time: i64,
-    /// Target of each mention: a version; with flags an entity or a digest reference.
-    m_target: u32,
-    /// Side, role and flags of each mention.
-    m_bits: u16,
-    /// Outputs with `from`: the mention.
-    from_mention: u32,
-    /// Outputs with `from`: the end of the list.
-    from_end: u32,
-    /// Indexes into the event's inputs.
-    from_input: u32,
-    /// Digest of a digest reference.
-    q_digest: [u8; 32],
-    /// One more than the entity of a digest reference; 0 any.
-    q_entity: u32,
-    /// Entity of each version.
-    v_entity: u32,
-    /// Number of each version within its entity, from 1.
-    v_number: u32,
-    /// Position of the event that minted it.
-    v_mint: u32,
-    /// Digest key of the version; zeros where it had none when minted.
-    v_digest: [u8; 32],
-    /// Symbol of its label; 0 none.
-    v_label: u32,
-    /// Origin external (bit 0), digest not blake3 (bit 1), kind of its entity (bits 2-4).
-    v_bits: u8,
-    /// Version that took a digest, a label, a size or rows later.
-    u_version: u32,
-    /// The event that gave it.
-    u_event: u32,
-    /// What was given.
-    u_field: u8,
-    /// The value: a symbol, or bytes and rows.
-    u_value: u64,
-    /// Kind of each entity.
-    n_kind: u8,
-    /// Symbol of its namespace.
-    n_namespace: u32,
-    /// Symbol of its name.
-    n_name: u32,
-    /// End of each symbol's bytes.
-    s_end: u64,
-    /// The bytes of all symbols.
-    s_bytes: u8,
-    /// Symbol of the key (bits 0-29) and its namespace (bits 30-31).
-    a_key: u32,
-    /// The value, packed.
-    a_value: u32,
-    /// Numbers that do not fit when packed.
-    a_wide: f64,
-    /// Event of each fact.
-    f_event: u32,
-    /// Predicate of each fact.
-    f_predicate: u8,
-    /// What its subject is: entity, version or event.
-    f_scope: u8,
-    /// Its subject.
-    f_subject: u32,
-    /// Its object: a symbol, an entity or a version.
-    f_object: u32,
-    /// Event of each slot change.
-    d_event: u32,
-    /// Symbol of the environment, folded to lower case; 0 every environment.
-    d_environment: u32,
-    /// Symbol of the service; 0 the model's name (deployment) or every service (retirement).
-    d_service: u32,
-    /// Whether it joins the slot's content.
-    d_alongside: u8,
-    /// Event that has a point in time of its own.
-    w_event: u32,
-    /// Until when an audit is valid.
-    w_time: i64,
-    /// Retracting event.
-    r_event: u32,
-    /// Retracted event.
-    r_target: u32,
-    /// First event of an attempt that has a root.
-    p_leader: u32,
-    /// Key of the root run.
-    p_root: u64,
+    on disk {
+        /// Kind of each event.
+        e_kind: u8,
+        /// State (bits 0-2), evidence (bit 3), outcome (bits 4-5: 0 none, 1 pass, 2 fail), has a run (bit 6), whose id is
+        /// its own (bit 7).
+        e_bits: u8,
+        /// When it happened, nanoseconds; never later than recorded.
+        e_time: i64,
+        /// Who did it where, and the keys of its attributes: a row of the contexts.
+        e_context: u32,
+        /// End of its mentions.
+        e_mentions: u32,
+        /// End of its attributes.
+        e_attributes: u32,
+        /// First position of each stretch of equal recorded instants, and that instant.
+        rec_position: u32,
+        /// The instant of each stretch.
+        rec_time: i64,
+        /// Target of each mention: a version; with flags an entity or a digest reference.
+        m_target: u32,
+        /// Side, role and flags of each mention.
+        m_bits: u16,
+        /// Outputs with `from`: the mention.
+        from_mention: u32,
+        /// Outputs with `from`: the end of the list.
+        from_end: u32,
+        /// Indexes into the event's inputs.
+        from_input: u32,
+        /// Digest of a digest reference.
+        q_digest: [u8; 32],
+        /// One more than the entity of a digest reference; 0 any.
+        q_entity: u32,
+        /// Entity of each version.
+        v_entity: u32,
+        /// Number of each version within its entity, from 1.
+        v_number: u32,
+        /// Position of the event that minted it.
+        v_mint: u32,
+        /// Digest key of the version; zeros where it had none when minted.
+        v_digest: [u8; 32],
+        /// Symbol of its label; 0 none.
+        v_label: u32,
+        /// Origin external (bit 0), digest not blake3 (bit 1), kind of its entity (bits 2-4).
+        v_bits: u8,
+        /// Version that took a digest, a label, a size or rows later.
+        u_version: u32,
+        /// The event that gave it.
+        u_event: u32,
+        /// What was given.
+        u_field: u8,
+        /// The value: a symbol, or bytes and rows.
+        u_value: u64,
+        /// Kind of each entity.
+        n_kind: u8,
+        /// Symbol of its namespace.
+        n_namespace: u32,
+        /// Symbol of its name.
+        n_name: u32,
+        /// End of each symbol's bytes.
+        s_end: u64,
+        /// The bytes of all symbols.
+        s_bytes: u8,
+        /// The value, packed.
+        a_value: u32,
+        /// Numbers that do not fit when packed.
+        a_wide: f64,
+        /// Event of each fact.
+        f_event: u32,
+        /// Predicate of each fact.
+        f_predicate: u8,
+        /// What its subject is: entity, version or event.
+        f_scope: u8,
+        /// Its subject.
+        f_subject: u32,
+        /// Its object: a symbol, an entity or a version.
+        f_object: u32,
+        /// Event of each slot change.
+        d_event: u32,
+        /// Symbol of the environment, folded to lower case; 0 every environment.
+        d_environment: u32,
+        /// Symbol of the service; 0 the model's name (deployment) or every service (retirement).
+        d_service: u32,
+        /// Whether it joins the slot's content.
+        d_alongside: u8,
+        /// Event that has a point in time of its own.
+        w_event: u32,
+        /// Until when an audit is valid.
+        w_time: i64,
+        /// Retracting event.
+        r_event: u32,
+        /// Retracted event.
+        r_target: u32,
+        /// First event of an attempt that has a root.
+        p_leader: u32,
+        /// Key of the root run.
+        p_root: u64,
 
-    /// What the attempt of each event makes, if one look tells: a version, or one of the `MAKES_` codes.
-    makes: u32,
-    /// Sorted pairs of an event (high) and each of the several versions that it makes (low).
-    several: u64,
-    /// One row: all mention bits of the segment together, so that readers know what they need not look for.
-    any_bits: u16,
-    /// Sorted id keys.
-    id_key: u64,
-    /// Further bits of the id key.
-    id_check: u32,
-    /// Their positions.
-    id_position: u32,
-    /// Sorted run keys (namespace and run id).
-    run_key: u64,
-    /// Further bits of the run key.
-    run_check: u32,
-    /// The newest event of the run in this segment.
-    run_last: u32,
-    /// Sorted mixed pairs of entity and label.
-    label_key: u64,
-    /// Their versions.
-    label_version: u32,
-    /// Sorted pairs of a version (high) and the symbol of the text of a further digest (low).
-    x_pair: u64,
-    /// Sorted first eight bytes of digests.
-    digest_key: u64,
-    /// Their versions.
-    digest_version: u32,
-    /// Sorted hashes of symbols.
-    sym_key: u64,
-    /// The symbols.
-    sym_id: u32,
-    /// Sorted pairs of name symbol (high) and entity (low).
-    name_entity: u64,
-    /// Sorted pairs of entity (high) and version (low).
-    entity_version: u64,
-    /// Sorted pairs of entity (high) and the event that names it without version (low).
-    entity_mention: u64,
-    /// Sorted pairs of digest reference symbol... first eight bytes of the digest, and below.
-    q_key: u64,
-    /// The digest reference.
-    q_id: u32,
-    /// The events that mention it are found by this: the event of each digest reference.
-    q_event: u32,
-    /// Sorted pairs of attempt leader (high) and later member (low).
-    leader_member: u64,
-    /// End of the mentions of each version of this segment; that of the event that made and minted it is understood.
-    back_end: u32,
-    /// Events that mention it.
-    back_event: u32,
-    /// Low bits of the mention.
-    back_bits: u16,
-    /// Sorted pairs of an older version (high) and the event that mentions it (low).
-    old_pair: u64,
-    /// Low bits of the mention.
-    old_bits: u16,
-    /// Where the pairs of each block of older versions begin, so that a version is found without a search.
-    old_block: u32,
+        /// Contexts, sorted: the symbol of the actor.
+        c_actor: u32,
+        /// Symbol of the namespace.
+        c_namespace: u32,
+        /// Symbol of the job; 0 none.
+        c_job: u32,
+        /// End of its keys.
+        c_keys: u32,
+        /// Symbol of a key (bits 0-29) and its namespace (bits 30-31).
+        c_key: u32,
+        /// Events that are not the only one of their run so far: the event.
+        g_event: u32,
+        /// Position of the first recorded event of its attempt.
+        g_leader: u32,
+        /// One more than the position of the previous event with the same namespace and run id; 0 none.
+        g_previous: u32,
+        /// Number of its attempt.
+        g_attempt: u16,
+        /// What the attempt of each event makes, if one look tells: a version, or one of the `MAKES_` codes.
+        makes: u32,
+        /// Sorted pairs of an event (high) and each of the several versions that it makes (low).
+        several: u64,
+        /// One row: all mention bits of the segment together, so that readers know what they need not look for.
+        any_bits: u16,
+        /// Sorted id keys.
+        id_key: u64,
+        /// Further bits of the id key.
+        id_check: u32,
+        /// Their positions.
+        id_position: u32,
+        /// Sorted run keys (namespace and run id), but those of events that have the id of their run.
+        run_key: u64,
+        /// Further bits of the run key.
+        run_check: u32,
+        /// The newest event of the run in this segment.
+        run_last: u32,
+        /// Sorted hashes of entity and label.
+        label_key: u32,
+        /// Their versions.
+        label_version: u32,
+        /// Sorted pairs of a version (high) and the symbol of the text of a further digest (low).
+        x_pair: u64,
+        /// Sorted first four bytes of digests.
+        digest_key: u32,
+        /// Their versions.
+        digest_version: u32,
+        /// Sorted hashes of symbols.
+        sym_key: u64,
+        /// The symbols.
+        sym_id: u32,
+        /// Sorted pairs of name symbol (high) and entity (low).
+        name_entity: u64,
+        /// Sorted pairs of entity (high) and version (low).
+        entity_version: u64,
+        /// Sorted pairs of entity (high) and the event that names it without version (low).
+        entity_mention: u64,
+        /// Sorted pairs of digest reference symbol... first eight bytes of the digest, and below.
+        q_key: u64,
+        /// The digest reference.
+        q_id: u32,
+        /// The events that mention it are found by this: the event of each digest reference.
+        q_event: u32,
+        /// Sorted pairs of attempt leader (high) and later member (low).
+        leader_member: u64,
+        /// End of the mentions of each version of this segment; that of the event that made and minted it is understood.
+        back_end: u32,
+        /// Events that mention it.
+        back_event: u32,
+        /// Low bits of the mention.
+        back_bits: u16,
+        /// Sorted pairs of an older version (high) and the event that mentions it (low).
+        old_pair: u64,
+        /// Low bits of the mention.
+        old_bits: u16,
+        /// Where the pairs of each block of older versions begin, so that a version is found without a search.
+        old_block: u32,
+    }
+    in the tail {
+        /// Symbol of the actor.
+        e_actor: u32,
+        /// Symbol of the namespace.
+        e_namespace: u32,
+        /// Symbol of the job; 0 none.
+        e_job: u32,
+        /// Position of the first recorded event of its attempt.
+        e_leader: u32,
+        /// One more than the position of the previous event with the same namespace and run id; 0 none.
+        e_previous: u32,
+        /// Number of its attempt.
+        e_attempt: u16,
+        /// Symbol of the key (bits 0-29) and its namespace (bits 30-31).
+        a_key: u32,
+    }
 }
 
 /// Older versions are looked up in blocks of this many (a power of two).
@@ -308,6 +339,8 @@ impl Tables {
         self.name_entity =
             self.n_name.iter().enumerate().map(|(i, name)| pair(*name, bases.entity + i as u32)).collect();
         self.name_entity.sort_unstable();
+        self.derive_contexts(bases);
+        self.derive_groups(bases);
         self.leader_member = self
             .e_leader
             .iter()
@@ -317,6 +350,21 @@ impl Tables {
             .collect();
         self.leader_member.sort_unstable();
         self.derive_mentions(bases);
+    }
+
+    /// Most events are the only one of their run, and need no row.
+    fn derive_groups(&mut self, bases: &Bases) {
+        (self.g_event, self.g_leader) = (Vec::new(), Vec::new());
+        (self.g_previous, self.g_attempt) = (Vec::new(), Vec::new());
+        for (row, event) in (0..self.e_leader.len()).zip(bases.event..) {
+            let group = (self.e_leader[row], self.e_previous[row], self.e_attempt[row]);
+            if group != (event, 0, 1) {
+                self.g_event.push(event);
+                self.g_leader.push(group.0);
+                self.g_previous.push(group.1);
+                self.g_attempt.push(group.2);
+            }
+        }
     }
 
     fn sort_keyed(&mut self) {
@@ -475,8 +523,8 @@ fn newest_of_run(mut rows: Vec<Triple>) -> Vec<Triple> {
     rows
 }
 
-fn sort_pairs(keys: &mut Vec<u64>, values: &mut Vec<u32>) {
-    let mut pairs: Vec<(u64, u32)> = keys.iter().copied().zip(values.iter().copied()).collect();
+fn sort_pairs<K: Copy + Ord>(keys: &mut Vec<K>, values: &mut Vec<u32>) {
+    let mut pairs: Vec<(K, u32)> = keys.iter().copied().zip(values.iter().copied()).collect();
     pairs.sort_unstable();
     (*keys, *values) = pairs.into_iter().unzip();
 }

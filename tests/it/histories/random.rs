@@ -18,7 +18,8 @@ fn any_line() -> impl Strategy<Value = String> {
         .prop_map(|(name, digest, version, kind)| format!(r#"{{{kind}"name":"{name}"{digest}{version}}}"#));
     let things = |max| prop::collection::vec(thing.clone(), 0..=max).prop_map(|list| list.join(","));
     let run = (
-        pick(&["r", "s", "t"]),
+        // The id of an event may be that of its run, and of other events' run.
+        pick(&["r", "s", "e1", "e3"]),
         pick(&["", r#","job":"i""#, r#","job":"j""#]),
         pick(&["start", "running", "complete", "complete", "fail", "other"]),
         pick(&["", "", r#","parent":{"run":"s"}"#, r#","attempt":2"#]),
@@ -43,7 +44,7 @@ fn any_line() -> impl Strategy<Value = String> {
         .prop_map(|(kind, thing)| format!(r#"{kind},"about":[{thing}]"#));
     let target = prop_oneof![
         (0..12).prop_map(|n| format!(r#"{{"event":"e{n}"}}"#)),
-        pick(&["r", "s"]).prop_map(|run| format!(r#"{{"run":"{run}"}}"#)),
+        pick(&["r", "e1", "e3"]).prop_map(|run| format!(r#"{{"run":"{run}"}}"#)),
     ];
     let retract = target.prop_map(|about| format!(r#""kind":"retract","about":[{about}]"#));
     (prop_oneof![6 => work, 2 => about, 1 => retract], 0..40u8)

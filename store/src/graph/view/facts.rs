@@ -84,7 +84,7 @@ impl View {
     pub fn attribute_keys(&self) -> Vec<(bool, Symbol)> {
         let mut keys = HashSet::new();
         for s in self.stack.segments() {
-            keys.extend(s.a_key().all().iter().copied());
+            keys.extend(s.c_key().all().iter().copied());
         }
         let mut keys: Vec<_> = keys.into_iter().map(|k: u32| (k >> 30 == 1, k & ((1 << 30) - 1))).collect();
         keys.sort_unstable();

@@ -314,33 +314,15 @@ impl View {
 
     /// The actors of all events.
     pub fn actors(&self) -> HashSet<Symbol> {
-        let mut actors = HashSet::new();
-        for s in self.stack.segments() {
-            let mut last = u32::MAX;
-            for actor in s.e_actor().all() {
-                if *actor != last {
-                    last = *actor;
-                    actors.insert(last);
-                }
-            }
-        }
-        actors
+        self.stack.segments().iter().flat_map(|s| s.c_actor().all()).copied().collect()
     }
 
     /// The namespaces of all events.
     pub fn namespaces(&self) -> Vec<Symbol> {
-        let mut namespaces = HashSet::new();
-        for s in self.stack.segments() {
-            let mut last = u32::MAX;
-            for namespace in s.e_namespace().all() {
-                if *namespace != last {
-                    last = *namespace;
-                    namespaces.insert(last);
-                }
-            }
-        }
-        let mut namespaces: Vec<_> = namespaces.into_iter().collect();
+        let mut namespaces: Vec<_> =
+            self.stack.segments().iter().flat_map(|s| s.c_namespace().all()).copied().collect();
         namespaces.sort_unstable();
+        namespaces.dedup();
         namespaces
     }
 }

@@ -151,9 +151,9 @@ impl View {
     fn candidates_by_prefix(&self, prefix: &str) -> Vec<VersionId> {
         let mut versions = Vec::new();
         if let Some(hex) = prefix.strip_prefix("b3:") {
-            let head: String = hex.chars().take(16).collect();
-            let Ok(low) = u64::from_str_radix(&format!("{head:0<16}"), 16) else { return versions };
-            let Ok(high) = u64::from_str_radix(&format!("{head:f<16}"), 16) else { return versions };
+            let head: String = hex.chars().take(8).collect();
+            let Ok(low) = u32::from_str_radix(&format!("{head:0<8}"), 16) else { return versions };
+            let Ok(high) = u32::from_str_radix(&format!("{head:f<8}"), 16) else { return versions };
             for s in self.stack.segments() {
                 let keys = s.digest_key();
                 let mut row = keys.lower_bound(low);
