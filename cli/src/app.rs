@@ -6,7 +6,8 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::commands::{self, Command};
 use crate::context::{Context, Global};
-use crate::exit::{ExitCode, explain};
+use crate::errors::Errors;
+use crate::exit::ExitCode;
 use crate::terminal::Terminal;
 
 const EXAMPLES: &str = "\
@@ -42,32 +43,22 @@ pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            if error.use_stderr() {
+                Errors::tell_usage(&error, &Terminal::look(true));
+                return ExitCode::Usage;
+            }
             // Help goes to standard output and is no failure; that a pipe is closed is none either.
             error.print().ok();
-            return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
+            return ExitCode::Done;
         }
     };
     let context = Context::new(cli.global);
-    let terminal = context.terminal.clone();
     // A bug is reported by the hook; here it only becomes an exit code.
     match panic::catch_unwind(panic::AssertUnwindSafe(|| commands::run(cli.command, &context))) {
         Ok(Ok(code)) => code,
-        Ok(Err(error)) => tell(&error, &terminal),
+        Ok(Err(error)) => context.errors.tell(&error, &context.terminal),
         Err(_) => ExitCode::Failed,
     }
-}
-
-/// Says what failed and what to do about it.
-pub(crate) fn tell(error: &anyhow::Error, terminal: &Terminal) -> ExitCode {
-    let Some((code, message, help)) = explain(error) else { return ExitCode::Done };
-    if !message.is_empty() {
-        let message: Vec<_> = message.lines().map(crate::render::clean).collect();
-        terminal.tell(&format!("error: {}", message.join(" ")));
-    }
-    if let Some(help) = help {
-        terminal.tell(&format!("help: {}", crate::render::clean(&help)));
-    }
-    code
 }
 
 fn install_panic_hook() {

@@ -7,6 +7,7 @@ use lineage_store::time::Time;
 use lineage_store::{FOLDER, Layout, Store};
 
 use crate::config::Config;
+use crate::errors::{ErrorFormat, Errors};
 use crate::exit::Problem;
 use crate::session::Session;
 use crate::terminal::Terminal;
@@ -23,6 +24,9 @@ pub(crate) struct Global {
     /// Write JSON for programs
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// How errors are told [default: json with --json, text on a terminal with color, else narrated]
+    #[arg(long, global = true, value_name = "FORMAT", hide_possible_values = true, value_enum)]
+    pub(crate) error_format: Option<ErrorFormat>,
     /// The instant taken for now, as RFC 3339
     #[arg(long, global = true, value_name = "TIME", hide = true)]
     pub(crate) now: Option<Time>,
@@ -35,6 +39,8 @@ pub(crate) struct Context {
     pub(crate) terminal: Terminal,
     /// Whether to write JSON.
     pub(crate) json: bool,
+    /// How errors are told.
+    pub(crate) errors: Errors,
     global: Global,
 }
 
@@ -43,7 +49,9 @@ impl Context {
     pub(crate) fn new(global: Global) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { terminal: Terminal::look(no_color || dumb), json: global.json, global }
+        let terminal = Terminal::look(no_color || dumb);
+        let errors = Errors::new(global.error_format, global.json, no_color || dumb, &terminal);
+        Self { terminal, json: global.json, errors, global }
     }
 
     /// The same with another store.

@@ -4,6 +4,7 @@ mod app;
 mod commands;
 mod config;
 mod context;
+mod errors;
 mod exit;
 mod random;
 mod reference;

@@ -1,6 +1,8 @@
 //! The one way out: everything a command says goes through here, so that a closed pipe is an error and not a panic.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What the standard streams are connected to.
 #[derive(Clone, Debug)]
@@ -13,6 +15,8 @@ pub(crate) struct Terminal {
     pub(crate) color: bool,
     /// Columns of the terminal on standard output.
     pub(crate) width: Option<usize>,
+    /// Whether anything was written to standard output.
+    answered: Arc<AtomicBool>,
 }
 
 #[expect(clippy::unused_self, reason = "nothing else may write to the streams, so writing belongs to their owner")]
@@ -26,11 +30,13 @@ impl Terminal {
             err: io::stderr().is_terminal(),
             color: out && !no_color,
             width: width.filter(|width| out && *width > 0),
+            answered: Arc::default(),
         }
     }
 
     /// Writes lines to standard output.
     pub(crate) fn print(&self, text: &str) -> io::Result<()> {
+        self.answered.store(true, Ordering::Relaxed);
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;
         if !text.ends_with('\n') {
@@ -41,9 +47,15 @@ impl Terminal {
 
     /// Writes bytes to standard output as they are.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        self.answered.store(true, Ordering::Relaxed);
         let mut out = io::stdout().lock();
         out.write_all(bytes)?;
         out.flush()
+    }
+
+    /// Whether anything was written to standard output.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// Writes a line to standard error; that nobody reads it is no failure.

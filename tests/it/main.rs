@@ -3,12 +3,14 @@
 
 mod cli_bad_input;
 mod cli_commands;
+mod cli_errors;
 mod cli_exit;
 mod cli_ingest;
 mod cli_known_at;
 mod cli_openlineage;
 mod crash;
 mod documents;
+mod first_guesses;
 mod histories;
 mod queries;
 mod tidy;

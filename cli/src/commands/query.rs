@@ -7,13 +7,12 @@ use std::rc::Rc;
 
 use anyhow::Context as _;
 use lineage_query::output::{self, Answer, Expect, Format, OutputError, TableStyle};
-use lineage_query::syntax::{self, Diagnostic};
+use lineage_query::syntax;
 use lineage_query::{Class, QueryError, ReadEvent, Request, answer};
 use lineage_store::artifact::Artifacts;
 use lineage_store::digest::Blake3;
 use lineage_store::graph::View;
 use lineage_store::{StoreError, read_leaf};
-use serde_json::json;
 
 use crate::context::Context;
 use crate::exit::{ExitCode, Problem};
@@ -217,20 +216,8 @@ fn tell_failure(context: &Context, error: QueryError, text: &str) -> anyhow::Res
             error => Err(Problem::new(code, error.to_string()).into()),
         };
     }
-    tell_diagnostics(context, error.diagnostics(), text)?;
+    context.errors.tell_diagnostics(error.diagnostics(), text, code, &context.terminal);
     Ok(code)
-}
-
-fn tell_diagnostics(context: &Context, diagnostics: &[Diagnostic], text: &str) -> anyhow::Result<()> {
-    if context.json {
-        let list: Vec<_> = diagnostics.iter().map(|d| syntax::render_json(d, text)).collect();
-        context.terminal.print(&json!({ "errors": list }).to_string())?;
-        return Ok(());
-    }
-    for diagnostic in diagnostics {
-        context.terminal.tell(&syntax::render_narrated(diagnostic, text));
-    }
-    Ok(())
 }
 
 /// Arguments of `lineage fmt`.
@@ -255,7 +242,7 @@ impl Fmt {
                 Ok(ExitCode::Done)
             }
             Err(diagnostics) => {
-                tell_diagnostics(context, &diagnostics, &text)?;
+                context.errors.tell_diagnostics(&diagnostics, &text, ExitCode::Usage, &context.terminal);
                 Ok(ExitCode::Usage)
             }
         }

@@ -97,7 +97,7 @@ impl Run {
         let (session, (result, run_id, mut spooled)) = match recorded {
             Ok(recorded) => recorded,
             Err(error) => {
-                crate::app::tell(&error, &context.terminal);
+                context.errors.tell(&error, &context.terminal);
                 return Ok(ExitCode::Child(EXIT_RUNNER as u8));
             }
         };

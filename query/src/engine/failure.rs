@@ -3,7 +3,7 @@
 use lineage_store::StoreError;
 
 use crate::output::OutputError;
-use crate::syntax::Diagnostic;
+use crate::syntax::{Diagnostic, offer_fixes};
 
 /// What kind of failure it is; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,14 @@ impl QueryError {
             _ => Class::Syntax,
         };
         Self::Statement { class, diagnostics: vec![diagnostic] }
+    }
+
+    /// The same with whole questions to ask instead.
+    pub(crate) fn with_fixes(mut self, text: &str) -> Self {
+        if let Self::Statement { diagnostics, .. } = &mut self {
+            offer_fixes(text, diagnostics);
+        }
+        self
     }
 
     /// What kind of failure it is.

@@ -71,7 +71,7 @@ pub fn answer(view: &View, request: &Request<'_>) -> Result<Answer, QueryError> 
     let answer = answer_statement(view, &statement, request);
     // Whatever came out, a bad page under it is the first thing to say.
     view.check()?;
-    answer
+    answer.map_err(|error| error.with_fixes(request.text))
 }
 
 fn answer_statement(view: &View, statement: &Statement, request: &Request<'_>) -> Result<Answer, QueryError> {

@@ -6,8 +6,8 @@ use lineage_store::graph::{EntityId, Position, VersionId};
 use super::bits::{Bits, Nodes};
 use super::resolve::unbuilt;
 use super::world::World;
-use crate::syntax::ast::{File, Hash, Kind, Ref};
-use crate::syntax::{Diagnostic, quote, suggest};
+use crate::syntax::ast::{File, Hash, Kind, Ref, Span};
+use crate::syntax::{Diagnostic, NOUNS, quote, suggest};
 
 /// The most names that are compared for a suggestion.
 const SUGGEST_FROM_MAX: u32 = 200_000;
@@ -136,7 +136,9 @@ impl World {
             Diagnostic::new("E0201", format!("no {word} is named `{name}`")).label(reference.name.span, "unknown name");
         if let Some(other) = of_other_kind.first() {
             let other = kind_word(self.view.entity_kind(*other));
-            return error.help(format!("{other} {}", quote(name))).note(format!("`{name}` is a {other}"));
+            return error
+                .edit(spelled_span(reference), format!("{other} {}", quote(name)))
+                .note(format!("`{name}` is a {other}"));
         }
         let ever = self.view.entities_named(name);
         if let Some(first) = ever.first() {
@@ -149,7 +151,13 @@ impl World {
             .filter(|e| fits(reference.kind, self.view.entity_kind(*e)) && self.is_visible(*e))
             .map(|e| self.view.entity_name(e).to_owned())
             .collect();
-        error.suggest(suggest(name, names.iter().map(String::as_str)))
+        let nouns: &[&str] = if reference.kind.is_none() { NOUNS } else { &[] };
+        let meant = suggest(name, names.iter().map(String::as_str).chain(nouns.iter().copied()));
+        for word in &meant {
+            let is_noun = nouns.contains(&word.as_str()) && !names.contains(word);
+            error = error.edit(reference.name.span, if is_noun { word.clone() } else { quote(word) });
+        }
+        error.suggest(meant)
     }
 
     fn ambiguous_name(&self, reference: &Ref, name: &str, entities: &[EntityId]) -> Diagnostic {
@@ -165,7 +173,8 @@ impl World {
         };
         error = error.label(reference.name.span, "which one?");
         for entity in entities.iter().take(3) {
-            error = error.help(self.spelling(*entity, kinds.len() < entities.len()));
+            let spelled = self.spelling(*entity, kinds.len() < entities.len());
+            error = error.edit(spelled_span(reference), spelled.clone()).help(spelled);
         }
         if entities.len() > 3 {
             error = error.note(format!("and {} more", entities.len() - 3));
@@ -192,7 +201,7 @@ impl World {
                 Diagnostic::new("E0204", format!("`{name}` has no version `{text}`")).label(span, "unknown version");
             let latest = self.latest(entity).map(|v| self.view.number(v));
             let error = match latest {
-                Some(n) => error.help(format!("{}@v{n}", quote(name))),
+                Some(n) => error.edit(span, format!("v{n}")).help(format!("{}@v{n}", quote(name))),
                 None => error,
             };
             note.map_or(error.clone(), |note| error.note(note))
@@ -219,10 +228,12 @@ impl World {
             ([], Some(Err(why))) => Err(unknown(why)),
             ([], _) => Err(unknown(None)),
             (several, _) => {
+                let error = Diagnostic::new("E0202", format!("`{text}` means several versions of `{name}`"))
+                    .label(span, "which one?");
                 let spelled = several.iter().map(|v| format!("{}@v{}", quote(name), self.view.number(*v)));
-                Err(Diagnostic::new("E0202", format!("`{text}` means several versions of `{name}`"))
-                    .label(span, "which one?")
-                    .help(spelled.collect::<Vec<_>>().join(" · ")))
+                let error = error.help(spelled.collect::<Vec<_>>().join(" · "));
+                let numbers = several.iter().take(3).map(|v| format!("v{}", self.view.number(*v)));
+                Err(numbers.fold(error, |error, number| error.edit(span, number)))
             }
         }
     }
@@ -305,6 +316,7 @@ impl World {
                 let digits = unique_prefix(&digests);
                 for digest in digests.iter().take(3) {
                     let version = found.iter().find(|(d, _)| d == *digest).map(|(_, v)| self.version_name(*v));
+                    error = error.edit(hash.span, &digest[..digits.min(digest.len())]);
                     error = error.help(format!(
                         "{}   ({})",
                         &digest[..digits.min(digest.len())],
@@ -346,6 +358,11 @@ fn event_kind(kind: Kind) -> Option<EventKind> {
         Kind::Retirement => EventKind::Retirement,
         _ => return None,
     })
+}
+
+/// Kind and name of a reference, without its version.
+fn spelled_span(reference: &Ref) -> Span {
+    Span::new(reference.span.start, reference.name.span.end)
 }
 
 /// Namespace and name of a qualified spelling.

@@ -58,7 +58,8 @@ impl<'a> Resolver<'a> {
                 if *position >= u64::from(self.head.count()) {
                     let last = i64::from(self.head.count()) - 1;
                     let text = format!("the log ends at position {last}, before {position}");
-                    return Err(Diagnostic::new("E0403", text).label(*span, "beyond the head"));
+                    let error = Diagnostic::new("E0403", text).label(*span, "beyond the head");
+                    return Err(if last < 0 { error } else { error.edit(*span, format!("log {last}")) });
                 }
                 *position as u32 + 1
             }
@@ -321,7 +322,13 @@ impl<'a> Resolver<'a> {
         }
         let error = Diagnostic::new("E0201", format!("no agent is named `{text}`")).label(name.span, "unknown agent");
         let actors: Vec<&str> = world.actors().into_iter().map(|a| world.view.text(a)).collect();
-        Err(error.suggest(suggest(&text, actors)))
+        let meant = suggest(&text, actors);
+        let by = self.request.text.get(..name.span.start).map(str::trim_end).filter(|before| before.ends_with("by"));
+        if let (true, Some(before), true) = (meant.is_empty(), by, is_attribute(&text)) {
+            let span = Span::new(before.len() - "by".len(), name.span.end);
+            return Err(error.edit(span, format!("per {text}")).note("`by` is always an agent; groups are `per`"));
+        }
+        Err(error.suggest(meant))
     }
 
     fn window(&self, window: &Window, world: &World) -> Resolved<WindowSpan> {
@@ -489,6 +496,11 @@ impl<'a> Resolver<'a> {
     }
 }
 
+/// Whether a word is a built-in attribute.
+fn is_attribute(word: &str) -> bool {
+    BuiltIn::ALL.iter().any(|b| b.word() == word)
+}
+
 /// Only a date wholly after now is an error.
 fn past(time: &TimeExpr, stretch: Stretch, now: Time) -> Resolved<()> {
     if stretch.start > now {
@@ -523,16 +535,31 @@ pub(crate) fn attribute(attr: &Attr, world: &World) -> Resolved<Attribute> {
         (false, true) => Ok(Attribute::Metric(symbol, attr.name.clone())),
         (true, true) => Err(Diagnostic::new("E0302", format!("`{}` is a metric and a parameter", attr.name))
             .label(attr.span, "which one?")
-            .help(format!("metric.{}", crate::syntax::quote(&attr.name)))
-            .help(format!("param.{}", crate::syntax::quote(&attr.name)))),
+            .edit(attr.span, spelled("metric", &attr.name))
+            .edit(attr.span, spelled("param", &attr.name))),
         (false, false) => {
-            let mut words: Vec<String> = BuiltIn::ALL.iter().map(|b| b.word().to_owned()).collect();
-            words.extend(world.attribute_keys().iter().map(|(_, s)| world.view.text(*s).to_owned()));
-            Err(Diagnostic::new("E0301", format!("nothing here has an attribute `{}`", attr.name))
-                .label(attr.span, "unknown attribute")
-                .suggest(suggest(&attr.name, words.iter())))
+            let keys = world.attribute_keys();
+            let keys = keys.iter().map(|(metric, s)| (if *metric { "metric" } else { "param" }, world.view.text(*s)));
+            let mut known: Vec<(String, String)> =
+                keys.map(|(space, key)| (key.to_owned(), spelled(space, key))).collect();
+            known.extend(BuiltIn::ALL.iter().map(|b| (b.word().to_owned(), b.word().to_owned())));
+            let meant = suggest(&attr.name, known.iter().map(|(word, _)| word));
+            let text = format!("nothing here has an attribute `{}`", attr.name);
+            let mut error = Diagnostic::new("E0301", text).label(attr.span, "unknown attribute");
+            for (word, text) in meant.iter().filter_map(|word| known.iter().find(|(known, _)| known == word)) {
+                let bare = crate::syntax::quote(word) == *word;
+                error =
+                    error.edit(attr.span, if bare && attr.namespace.is_none() { word.clone() } else { text.clone() });
+            }
+            Err(error.suggest(meant))
         }
     }
+}
+
+/// A metric or parameter with its namespace, quoted where it must be.
+fn spelled(space: &str, key: &str) -> String {
+    let bare = crate::syntax::quote(key);
+    if bare == key { format!("{space}.{key}") } else { format!("{space}.'{}'", key.replace('\'', "''")) }
 }
 
 /// What edition 1 has and this release does not.

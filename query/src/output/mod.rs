@@ -18,7 +18,7 @@ mod parquet;
 mod table;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 
 pub use columns::{Columns, Heading};
 pub use expect::Expect;

@@ -10,7 +10,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 const MARKS: usize = 4;
 
 /// Whether a character steers the terminal, turns the direction of text, or cannot be seen.
-pub(super) fn hidden(c: char) -> bool {
+pub(crate) fn hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
@@ -20,7 +20,7 @@ pub(super) fn hidden(c: char) -> bool {
 }
 
 /// The text on one line, with everything [`hidden`] escaped as Rust writes it.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return Cow::Borrowed(text);
     }
@@ -40,7 +40,7 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// The columns a text takes on a terminal, once it is [`visible`].
-pub(super) fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 

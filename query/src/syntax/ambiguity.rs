@@ -1,10 +1,11 @@
 //! The refusals of R1 to R6, each with every unambiguous spelling.
 
-use super::check::Mask;
+use super::ast::Relation;
+use super::check::{self, Mask};
 use super::diagnostic::Diagnostic;
 use super::parse_clause::{Scope, begins_happened};
 use super::parse_value::{begins_name, kind_word};
-use super::token::{Res, Tok, Tokens, fail};
+use super::token::{Res, Tok, Token, Tokens, fail};
 use super::value::Span;
 use super::words::reserved;
 
@@ -18,8 +19,8 @@ pub(super) fn unclear(i: Tokens<'_>, scope: &Scope<'_>) -> Diagnostic {
         .label(i.span(), "put parentheses around the inner phrase")
         .label(outermost, "this?")
         .label(scope.noun, "or this?")
-        .help(parenthesise(i, scope.noun.start, i.last_span().end))
-        .help(parenthesise(i, scope.noun.start, end_of_clause(i)));
+        .fix(parenthesise(i, scope.noun.start, i.last_span().end))
+        .fix(parenthesise(i, scope.noun.start, end_of_clause(i)));
     if what == "by" {
         told = told.note("`by` is always the agent; groups are `per`");
     }
@@ -33,7 +34,7 @@ pub(super) fn needs_comma(i: Tokens<'_>, scope: &Scope<'_>) -> Diagnostic {
     Diagnostic::new("E0108", format!("`{}` does not fit `{inner}`", word_at(i)))
         .label(i.span(), "put a comma before it to go back to the first noun")
         .label(scope.noun, "the nearest noun")
-        .help(format!("{},{}", &i.source[..at], &i.source[at..]))
+        .edit(Span::new(at, at), ",")
 }
 
 /// E0108: the clause fits no noun here.
@@ -42,10 +43,13 @@ pub(super) fn misfit(i: Tokens<'_>, scope: &Scope<'_>) -> Diagnostic {
     let told = Diagnostic::new("E0108", format!("`{}` does not fit `{noun}`", word_at(i)))
         .label(i.span(), format!("`{noun}` cannot be narrowed by this"));
     if begins_happened(i) {
-        let clause = &i.source[i.span().start..end_of_clause(i)];
+        let at = i.span().start;
         return told
-            .help(format!("{noun} created {clause}"))
+            .edit(Span::new(at, at), "created ")
             .note("agents and windows alone narrow events, as in `audits by alice`; groups are `per`");
+    }
+    if i.fixed(0) == "using" && check::subjects(Relation::Trained).meets(scope.mask) {
+        return told.edit(i.span(), "trained on").note("events use things; models are trained on them");
     }
     if scope.mask.meets(Mask::EVENTS) && !scope.mask.meets(Mask::VERSIONS) {
         return told.note("events have `using`, `producing`, `about`, `by` and time windows");
@@ -80,8 +84,18 @@ pub(super) fn operator(phrase: Tokens<'_>, operator: Tokens<'_>, i: Tokens<'_>) 
     Diagnostic::new("E0107", format!("it is not clear whether `{}` applies to both sets", i.fixed(0)))
         .label(i.span(), "put parentheses around what it applies to")
         .label(operator.span(), "after this operator")
-        .help(parenthesise(i, phrase.span().start, end))
-        .help(whole)
+        .fix(parenthesise(i, phrase.span().start, end))
+        .fix(whole)
+}
+
+/// E0109: a noun where a set must be closed.
+pub(super) fn open_noun(i: Tokens<'_>, rest: Tokens<'_>) -> Diagnostic {
+    let ends = |token: &Token<'_>| matches!(token.fixed, Some("to" | "avoiding" | ")" | "," | "|" | "&" | "~"));
+    let until = nom::Input::position(&i, |token| ends(token) || token.fixed.is_some_and(|word| TAILS.contains(&word)));
+    let end = until.map_or(i.source.trim_end().len(), |at| i.skip(at).last_span().end);
+    Diagnostic::new("E0109", "a noun needs parentheses here, so that it is clear where it ends")
+        .label(rest.span_from(i), "")
+        .edit(Span::new(i.span().start, end), format!("({})", &i.source[i.span().start..end]))
 }
 
 /// The end of what was read before a connecting comma or `and`.
@@ -95,8 +109,8 @@ pub(super) fn closure_or_clause(start: Tokens<'_>, i: Tokens<'_>) -> Diagnostic 
     let word = i.skip(1);
     Diagnostic::new("E0107", format!("it is not clear whether `{}` begins a clause or a function", word.fixed(0)))
         .label(word.span(), "after `::` it could be either")
-        .help(parenthesise(i, from, to))
-        .help(parenthesise(i, word.span().start, end_of_clause(word)))
+        .fix(parenthesise(i, from, to))
+        .fix(parenthesise(i, word.span().start, end_of_clause(word)))
 }
 
 /// E0109: an open noun inside `where`.
@@ -104,18 +118,24 @@ pub(super) fn open_in_where(i: Tokens<'_>, after: Tokens<'_>) -> Diagnostic {
     let start = i.span().start;
     Diagnostic::new("E0109", "inside `where` a set needs parentheses, so that it is clear where it ends")
         .label(after.span_from(i), "parentheses around this noun and its clauses")
-        .help(parenthesise(i, start, end_of_clause(after)))
+        .fix(parenthesise(i, start, end_of_clause(after)))
 }
 
-/// E0106: operators mixed without parentheses.
-pub(super) fn mixed(span: Span, what: &str, source: &str) -> Diagnostic {
-    let (before, after) = (source[..span.start].trim_end(), &source[span.start..]);
-    let told = Diagnostic::new("E0106", format!("{what} are mixed without parentheses"))
-        .label(span, "which of the two is applied first?");
-    if what.starts_with("`and`") {
-        return told.help("write `(a and b) or c` or `a and (b or c)`");
-    }
-    told.help(format!("({before}) {after}"))
+/// E0106: set operators mixed without parentheses; `start` is where the first operand begins, `last` the latest one.
+pub(super) fn mixed_sets(start: Tokens<'_>, last: Tokens<'_>, i: Tokens<'_>) -> Diagnostic {
+    mixed("`union` and another set operator", start, last, i)
+}
+
+/// E0106: `and` mixed with `or`.
+pub(super) fn mixed_conditions(start: Tokens<'_>, last: Tokens<'_>, i: Tokens<'_>) -> Diagnostic {
+    mixed("`and` and `or`", start, last, i)
+}
+
+fn mixed(what: &str, start: Tokens<'_>, last: Tokens<'_>, i: Tokens<'_>) -> Diagnostic {
+    Diagnostic::new("E0106", format!("{what} are mixed without parentheses"))
+        .label(i.span(), "which of the two is applied first?")
+        .fix(parenthesise(i, start.span().start, i.last_span().end))
+        .fix(parenthesise(i, last.span().start, end_of_operand(i)))
 }
 
 /// E0102: a terse function where a clause should be.
@@ -129,7 +149,7 @@ pub(super) fn function_as_clause(start: Tokens<'_>, i: Tokens<'_>) -> Diagnostic
         ),
     )
     .label(start.span(), "functions are joined by `&`")
-    .help(format!("{}& {}", &i.source[..at], &i.source[at..]))
+    .edit(Span::new(at, at), "& ")
 }
 
 /// E0110: `X and Y`, `X or Y` and `X, Y` between names; `first` is where the names begin.
@@ -163,18 +183,46 @@ pub(super) fn refuse_list<'a>(first: Tokens<'a>, i: Tokens<'a>, inside_where: bo
     let mut told =
         Diagnostic::new("E0110", format!("`{joint}` does not join names")).label(i.span(), "between two names");
     if source[..start].trim_end().to_ascii_lowercase().ends_with("tagged") {
-        let word = if joint == "or" { "where tagged … or tagged …" } else { "tagged …, tagged …" };
-        return fail(told.help(format!("name each tag: `{word}`")));
+        let before = source[..start].trim_end().len() - "tagged".len();
+        let (front, back) = (&source[..before], &source[end.last_span().end..]);
+        let both = if joint == "or" {
+            format!("{front}where tagged {one} or tagged {two}{back}")
+        } else {
+            format!("{front}tagged {one}, tagged {two}{back}")
+        };
+        return fail(told.fix(both));
     }
     if joint != "or" {
-        told = told.help(rewrite("all"));
+        told = told.fix(rewrite("all"));
     }
-    fail(told.help(rewrite("any")))
+    fail(told.fix(rewrite("any")))
 }
 
 fn parenthesise(i: Tokens<'_>, from: usize, to: usize) -> String {
     let source = i.source;
     format!("{}({}){}", &source[..from], &source[from..to.max(from)], &source[to.max(from)..])
+}
+
+/// Where the operand behind the operator here ends: at the next operator of the other sort.
+fn end_of_operand(i: Tokens<'_>) -> usize {
+    let same = |word: &str| match i.fixed(0) {
+        "and" | "or" => word == i.fixed(0) || !matches!(word, "and" | "or"),
+        _ => matches!(word, "union" | "|") == matches!(i.fixed(0), "union" | "|"),
+    };
+    let (mut depth, mut end) = (0_usize, i.span().end);
+    for (ahead, token) in nom::Input::iter_indices(&i) {
+        let fixed = token.fixed.unwrap_or_default();
+        match fixed {
+            "(" | "[" => depth += 1,
+            ")" | "]" if depth > 0 => depth -= 1,
+            ")" | "]" => break,
+            "and" | "or" | "union" | "|" | "intersect" | "&" | "except" | "~" if depth == 0 && !same(fixed) => break,
+            _ if depth == 0 && ahead > 0 && TAILS.contains(&fixed) => break,
+            _ => {}
+        }
+        end = token.span.end;
+    }
+    end
 }
 
 /// Where the clause or condition that begins here ends, told by words and brackets alone.

@@ -195,6 +195,7 @@ fn check_end(source: &str, after: &str, kind: Tok, span: Span, out: &mut Lexing<
             out.errors.push(
                 Diagnostic::new("E0101", format!("`{whole}` is neither a number nor a name"))
                     .label(Span::new(span.start, span.end + run.len()), "bare names begin with a letter")
+                    .edit(Span::new(span.start, span.end + run.len()), quoted(&whole))
                     .help(format!("to mean a name, quote it: {}", quoted(&whole))),
             );
         }
@@ -219,6 +220,15 @@ fn check_hash(text: &str, span: Span, out: &mut Lexing<'_>) {
     );
 }
 
+/// The text in typographic quotes that begins here.
+fn curly(rest: &str, start: usize) -> Option<(&str, Span)> {
+    let inside = rest.strip_prefix(['\u{2018}', '\u{201c}', '\u{201e}', '\u{201a}'])?;
+    let length = inside.find(['\u{2019}', '\u{201d}', '\u{201c}', '\u{2018}'])?;
+    let close = inside[length..].chars().next().map_or(0, char::len_utf8);
+    let open = rest.len() - inside.len();
+    Some((&inside[..length], Span::new(start, start + open + length + close)))
+}
+
 /// Reports what cannot begin a token, and skips it.
 fn stray<'a>(source: &'a str, rest: &'a str, out: &mut Lexing<'a>) -> &'a str {
     let start = source.len() - rest.len();
@@ -233,8 +243,11 @@ fn stray<'a>(source: &'a str, rest: &'a str, out: &mut Lexing<'a>) -> &'a str {
         return "";
     }
     let length = rest.len() - rest.trim_start_matches(c).len();
-    let bad = Diagnostic::new("E0101", format!("`{}` has no meaning here", c.escape_debug()))
+    let mut bad = Diagnostic::new("E0101", format!("`{}` has no meaning here", c.escape_debug()))
         .label(Span::new(start, start + length), "not part of the language");
+    if let Some((name, span)) = curly(rest, start) {
+        bad = bad.edit(span, quoted(name));
+    }
     out.errors.push(match c {
         '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}' => bad.help("use straight quotes: 'name'"),
         '-' | '_' => bad.help("bare names begin with a letter and end in a letter, a digit or `_`; others are quoted"),

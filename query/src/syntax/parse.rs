@@ -6,10 +6,11 @@ use super::diagnostic::Diagnostic;
 use super::dialect;
 use super::failure::LqError;
 use super::failure::NamePosition;
+use super::fix::{mends, offer_fixes};
 use super::lexer::lex;
 use super::parse_bool::bool_expr;
 use super::parse_set::{closed, set};
-use super::parse_value::{attr, begins_time, kind_word, name, reference, time, whole};
+use super::parse_value::{attr, begins_time, name, reference, time, whole};
 use super::token::{Res, Shared, Tok, Token, Tokens, fail, unexpected, word};
 use super::value::{Attr, Key, KnownAt, Limit, Span, TimeExpr};
 use super::words::TAIL_WORDS;
@@ -25,26 +26,48 @@ const MAX_ERRORS: usize = 3;
 
 /// Reads one statement in either spelling, or says what is wrong with it, in at most three errors.
 pub fn parse(text: &str) -> Result<Statement, Vec<Diagnostic>> {
+    read(text).map_err(|mut errors| {
+        offer_fixes(text, &mut errors);
+        errors
+    })
+}
+
+/// The same, without the work of finding questions to ask instead.
+pub(super) fn read(text: &str) -> Result<Statement, Vec<Diagnostic>> {
+    let (errors, readable) = match attempt(text) {
+        Ok(statement) => return Ok(statement),
+        Err(failed) => failed,
+    };
+    // Where the rule that was broken is known, the text is in this language.
+    let strange = !readable && errors.iter().any(|told| matches!(told.code, "E0101" | "E0102" | "E0103" | "E0104"));
+    let foreign = strange.then(|| dialect::statement(text, || !mends(text, &errors))).flatten();
+    Err(foreign.map_or(errors, |foreign| vec![foreign]))
+}
+
+/// The same, for texts that are no statement of another language.
+pub(super) fn read_own(text: &str) -> Result<Statement, Vec<Diagnostic>> {
+    attempt(text).map_err(|(errors, _)| errors)
+}
+
+/// The statement, or its errors and whether it could be read in spite of them.
+fn attempt(text: &str) -> Result<Statement, (Vec<Diagnostic>, bool)> {
     if text.len() > MAX_BYTES {
         let told =
             Diagnostic::new("E0114", format!("a question is at most {MAX_BYTES} bytes long, this has {}", text.len()));
-        return Err(vec![told]);
+        return Err((vec![told], false));
     }
     let lexing = lex(text);
     let mut errors = lexing.errors;
     if !lexing.recovered {
-        return Err(errors);
+        return Err((errors, false));
     }
     let shared = Shared::default();
     let tokens = Tokens::new(&lexing.tokens, text, &shared);
     match statement(tokens) {
         Ok((_, statement)) if errors.is_empty() => return Ok(statement),
-        Ok(_) => {}
+        Ok(_) => return Err((errors, true)),
         Err(error) => {
             let first = explain(tokens, error);
-            if let Some(foreign) = dialect::statement(tokens) {
-                return Err(vec![foreign]);
-            }
             let at = start_of(&first, text);
             if errors.iter().all(|told| start_of(told, text) != at) {
                 errors.push(first);
@@ -53,19 +76,15 @@ pub fn parse(text: &str) -> Result<Statement, Vec<Diagnostic>> {
         }
     }
     errors.truncate(MAX_ERRORS);
-    for told in errors.iter_mut().filter(|told| matches!(told.code, "E0107" | "E0109")) {
-        // These helps are whole questions built from pieces of the text; one that fails would only mislead.
-        told.help.retain(|help| parses(help));
-    }
-    Err(errors)
+    Err((errors, false))
 }
 
 fn start_of(told: &Diagnostic, text: &str) -> usize {
     told.span().map_or(text.len(), |span| span.start)
 }
 
-/// Whether a text is a statement.
-fn parses(text: &str) -> bool {
+/// Whether a text is a statement as it stands.
+pub(super) fn parses(text: &str) -> bool {
     let lexing = lex(text);
     let shared = Shared::default();
     lexing.errors.is_empty() && statement(Tokens::new(&lexing.tokens, text, &shared)).is_ok()
@@ -138,16 +157,18 @@ fn furthest_failure(tokens: Tokens<'_>) -> Diagnostic {
     } else {
         format!("expected {list} after `{}`, found {found}", &i.source[after.start..after.end])
     };
-    let mut told = Diagnostic::new("E0102", message).label(i.span(), "");
-    if let Some(token) = i.first().filter(|token| token.kind == Tok::Word) {
-        told = told.suggest(super::ambiguity::misspelt(&token.text, &words));
+    let told = Diagnostic::new("E0102", message);
+    let meant = match i.first().filter(|token| token.kind == Tok::Word) {
+        Some(token) => super::ambiguity::misspelt(&token.text, &words),
+        None => Vec::new(),
+    };
+    if let Some(word) = meant.first().cloned() {
+        return told.label(i.span(), "").edit(i.span(), word).suggest(meant);
     }
-    let noun = i.at.checked_sub(1).and_then(|at| kind_word(tokens.skip(at.saturating_sub(tokens.at)), 0));
-    if let Some((kind, false, _)) = noun {
-        let (one, many) = (kind.singular(), kind.plural());
-        told = told.help(format!("`{many}` means any of them, `{one} NAME` one by name"));
+    if let Some((span, meant)) = dialect::misspelt_before(i) {
+        return told.label(span, "").edit(span, meant[0].clone()).suggest(meant);
     }
-    told
+    dialect::expected(i, told.label(i.span(), ""))
 }
 
 fn bare(body: Body) -> Statement {

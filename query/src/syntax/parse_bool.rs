@@ -19,6 +19,7 @@ pub(super) fn bracket(i: Tokens<'_>, mask: Mask) -> Res<'_, Set> {
 
 /// `bool = batom , ( { "and" , batom } | { "or" , batom } )`.
 pub(super) fn bool_expr(i: Tokens<'_>, mask: Mask) -> Res<'_, Set> {
+    let (start, mut last) = (i, i);
     let (mut i, mut left) = atom(i, mask)?;
     let mut joined = "";
     loop {
@@ -29,9 +30,10 @@ pub(super) fn bool_expr(i: Tokens<'_>, mask: Mask) -> Res<'_, Set> {
             return Ok((i, left));
         }
         if !joined.is_empty() && join != joined {
-            return fail(ambiguity::mixed(i.span(), "`and` and `or`", i.source));
+            return fail(ambiguity::mixed_conditions(start, last, i));
         }
         joined = join;
+        last = i.skip(1);
         let (rest, right) = atom(i.skip(1), mask)?;
         left = if join == "and" { left.and(right) } else { left.or(right) };
         i = rest;

@@ -78,7 +78,8 @@ pub(super) fn shape(relation: Relation) -> Shape {
     }
 }
 
-fn relation_word(word: &str) -> Option<Relation> {
+/// The relation that a word begins.
+pub(super) fn relation_word(word: &str) -> Option<Relation> {
     Some(match word {
         "trained" => Relation::Trained,
         "evaluated" => Relation::Evaluated,
@@ -168,14 +169,17 @@ fn event_clause<'a>(start: Tokens<'a>, scope: &Scope<'_>) -> Res<'a, Set> {
         return unexpected();
     };
     if depth.is_some() && !shape(relation).depth {
-        return fail(no_depth(i.fixed(0), start.span_from(start).to(i.skip(1).span_from(start)), start));
+        return fail(no_depth(start, i));
     }
     relate(start, i.skip(1), relation, depth, scope)
 }
 
-fn no_depth(word: &str, span: Span, start: Tokens<'_>) -> Diagnostic {
+/// E0111: `start` is the depth, `relation` what it stands before.
+fn no_depth(start: Tokens<'_>, relation: Tokens<'_>) -> Diagnostic {
+    let (word, span) = (relation.fixed(0), start.span().to(relation.span()));
     Diagnostic::new("E0111", format!("`{word}` has no depth, so `{}` cannot stand before it", start.fixed(0)))
         .label(span, "one fact, not a chain of steps")
+        .edit(Span::new(start.span().start, relation.span().start), "")
         .help("`directly` and `within N steps` go with `trained on`, `fine-tuned from`, `derived from`, `upstream of`, `downstream of`")
 }
 

@@ -10,6 +10,7 @@ use super::parse_func::{func, is_func};
 use super::parse_set::{parenthesised, set};
 use super::parse_value::{kind_word, name, noun, reference};
 use super::token::{Res, Tok, Tokens, fail, word};
+use super::value::Span;
 use nom::Parser;
 use nom::multi::separated_list1;
 use nom::sequence::delimited;
@@ -71,19 +72,23 @@ fn listed(i: Tokens<'_>) -> Option<Res<'_, Operand>> {
     let list = if start.kind() == Some(Tok::Param) {
         name(start, "a list", NamePosition::Reference(None)).map(|(rest, list)| (rest, List::Param(list)))
     } else {
-        delimited(word("("), separated_list1(word(","), list_item), word(")"))
+        let item = |item| list_item(item, i);
+        delimited(word("("), separated_list1(word(","), item), word(")"))
             .parse(start)
             .map(|(rest, refs)| (rest, List::Refs(refs)))
     };
     Some(list.map(|(rest, list)| (rest, Operand { quantifier, set: Set::List(list), span: rest.span_from(i) })))
 }
 
-fn list_item(i: Tokens<'_>) -> Res<'_, Set> {
+/// One name of a list; `start` is where its quantifier stands.
+fn list_item<'a>(i: Tokens<'a>, start: Tokens<'a>) -> Res<'a, Set> {
     let plural = kind_word(i, 0).is_some_and(|(_, plural, _)| plural);
     if plural || is_func(i) || matches!(i.fixed(0), "(" | "any" | "every" | "only" | "all") {
+        let every = if start.fixed(0) == "all" { "every " } else { "" };
         return fail(
             Diagnostic::new("E0113", "a list holds names only")
                 .label(i.span(), "this begins a set")
+                .edit(Span::new(start.span().start, start.skip(2).span().start), every)
                 .help("for all members of a set write `every (datasets tagged a)`, for some member the set alone"),
         );
     }

@@ -10,7 +10,7 @@ use super::parse_clause::{Scope, clause, peek_clause};
 use super::parse_func::{func, is_func};
 use super::parse_value::{begins_name, kind_word, name, noun, reference, value, version};
 use super::token::{MAX_DEPTH, Res, Tokens, fail, too_deep, unexpected, word};
-use super::value::{KnownAt, Name, TimeExpr, Value};
+use super::value::{KnownAt, Name, Span, TimeExpr, Value};
 use nom::Parser;
 use nom::combinator::cut;
 use nom::multi::separated_list1;
@@ -18,6 +18,7 @@ use nom::sequence::{delimited, separated_pair};
 
 /// `set = phrase , { setop , phrase }`, without mixing `union` and the others (R4).
 pub(super) fn set(i: Tokens<'_>) -> Res<'_, Set> {
+    let (start, mut last) = (i, i);
     let (mut i, mut left) = phrase(i, None)?;
     let mut mask = check::of(&left);
     let mut first_union = None;
@@ -31,9 +32,10 @@ pub(super) fn set(i: Tokens<'_>) -> Res<'_, Set> {
             }
         };
         if *first_union.get_or_insert(union) != union {
-            return fail(ambiguity::mixed(i.span(), "`union` and another set operator", i.source));
+            return fail(ambiguity::mixed_sets(start, last, i));
         }
-        let (rest, right) = phrase(i.skip(1), Some(i))?;
+        last = i.skip(1);
+        let (rest, right) = phrase(last, Some(i))?;
         left = match i.fixed(0) {
             "union" | "|" => left.or(right),
             "except" | "~" => left.and(Set::Not(Box::new(right))),
@@ -78,7 +80,7 @@ fn phrase<'a>(i: Tokens<'a>, operator: Option<Tokens<'a>>) -> Res<'a, Set> {
             set = set.and(more);
             rest = after;
         } else {
-            return end_of_phrase(rest, next, set, and == 1);
+            return end_of_phrase(rest, next, set, scope.noun);
         }
         if mask.is_empty() {
             return fail(ambiguity::contradiction(next.span()));
@@ -87,11 +89,13 @@ fn phrase<'a>(i: Tokens<'a>, operator: Option<Tokens<'a>>) -> Res<'a, Set> {
 }
 
 /// Explains the habits that look like one more clause.
-fn end_of_phrase<'a>(rest: Tokens<'a>, next: Tokens<'a>, set: Set, and: bool) -> Res<'a, Set> {
+fn end_of_phrase<'a>(rest: Tokens<'a>, next: Tokens<'a>, set: Set, head: Span) -> Res<'a, Set> {
+    let and = next.at > rest.at && rest.fixed(next.at - rest.at - 1) == "and";
     if and && (begins_name(next, 0) || kind_word(next, 0).is_some()) {
         return fail(
             Diagnostic::new("E0110", "`and` joins clauses and conditions, not sets")
                 .label(rest.span(), "between two sets")
+                .edit(rest.span(), "union")
                 .help("in one or the other: `models union datasets`; in both: `models tagged a intersect models tagged b`"),
         );
     }
@@ -102,6 +106,7 @@ fn end_of_phrase<'a>(rest: Tokens<'a>, next: Tokens<'a>, set: Set, and: bool) ->
         return fail(
             Diagnostic::new("E0102", "`or` between clauses is written inside `where`")
                 .label(rest.span(), "not between clauses")
+                .edit(Span::new(head.end, head.end), " where")
                 .help("models where trained on dataset A or tagged gold"),
         );
     }
@@ -223,11 +228,7 @@ pub(super) fn closed(i: Tokens<'_>) -> Res<'_, Set> {
         return func(i);
     }
     if let Some((rest, _)) = noun(i) {
-        return fail(
-            Diagnostic::new("E0109", "a noun needs parentheses here, so that it is clear where it ends")
-                .label(rest.span_from(i), "")
-                .help(format!("({} …)", &i.source[i.span().start..rest.last_span().end])),
-        );
+        return fail(ambiguity::open_noun(i, rest));
     }
     reference(i, false)
 }

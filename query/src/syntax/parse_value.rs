@@ -2,12 +2,13 @@
 
 use super::ast::{File, Hash, Kind, Noun, Ref, Set};
 use super::diagnostic::Diagnostic;
+use super::dialect::singular_before;
 use super::failure::{LqError, NamePosition};
 use super::lexer::{is_path_like, is_word};
 use super::suggest::quoted;
 use super::token::{Res, Tok, Token, Tokens, fail, unexpected};
 use super::value::{Attr, Name, NameValue, Number, Span, TimeExpr, TimeKind, TimeUnit, Unit, Value, ValueKind};
-use super::words::{PLURALS, SINGULARS};
+use super::words::{CLAUSE_WORDS, PLURALS, SINGULARS};
 
 const TIME_WORDS: &[&str] = &["now", "today", "yesterday"];
 
@@ -84,11 +85,13 @@ fn text_name(token: &Token<'_>) -> Name {
 /// E0103: a word of the language where a name should be.
 fn reserved_name<'a, T>(i: Tokens<'a>, label: &str) -> Res<'a, T> {
     let found = i.fixed(0);
-    fail(
-        Diagnostic::new("E0103", format!("expected {label}, found `{found}`, which is a word of the language"))
-            .label(i.span(), "reserved")
-            .help(format!("if that is really its name, quote it: {}", quoted(found))),
-    )
+    let text = format!("expected {label}, found `{found}`, which is a word of the language");
+    let mut told = Diagnostic::new("E0103", text).label(i.span(), "reserved");
+    if let Some((start, kind)) = singular_before(i).filter(|_| found == "where" || CLAUSE_WORDS.contains(&found)) {
+        told = told.edit(i.span_from(start), kind.plural());
+    }
+    let help = format!("if that is really its name, quote it: {}", quoted(found));
+    fail(told.edit(i.span(), quoted(found)).help(help))
 }
 
 /// An agent after `by`.
@@ -170,6 +173,7 @@ pub(super) fn attr(i: Tokens<'_>) -> Res<'_, Attr> {
                 format!("expected an attribute, found `{fixed}`, which is a word of the language"),
             )
             .label(i.span(), "reserved")
+            .edit(i.span(), format!("metric.{fixed}"))
             .help(format!("a metric of that name is `metric.{fixed}`")),
         );
     }
@@ -330,8 +334,8 @@ pub(super) fn value(i: Tokens<'_>, position: NamePosition) -> Res<'_, Value> {
         }
         Tok::Param => Ok((i.skip(1), Value { kind: ValueKind::Param(token.text.to_string()), span: token.span })),
         Tok::Hash => {
-            let help = format!("quote it: {}", quoted(&token.text));
-            fail(Diagnostic::new("E0102", "expected a value, found a digest").label(token.span, "").help(help))
+            let told = Diagnostic::new("E0102", "expected a value, found a digest").label(token.span, "");
+            fail(told.edit(token.span, quoted(&token.text)).help("a digest as a value is quoted"))
         }
         _ => unexpected(),
     }

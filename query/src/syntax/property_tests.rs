@@ -267,6 +267,9 @@ fn survives(text: &str) -> Result<(), TestCaseError> {
         prop_assert!((1..=3).contains(&told.len()), "{} errors", told.len());
         for told in told {
             prop_assert!(render_narrated(&told, text).starts_with("error[E0"));
+            let drawn = render_text(&told, text, false);
+            prop_assert!(drawn.starts_with("error[E0"));
+            prop_assert!(told.fixes.iter().all(|fix| parse(fix).is_ok()), "{:?}", told.fixes);
             let _json = render_json(&told, text);
         }
     }

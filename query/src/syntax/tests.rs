@@ -51,8 +51,10 @@ fn refusals_have_exactly_their_code() {
 fn unclear_queries_come_with_spellings_that_parse() {
     for (code, queries) in examples() {
         if matches!(code, Some("E0107" | "E0109")) {
-            for help in &refused(queries[0])[0].help {
-                read(help);
+            let fixes = &refused(queries[0])[0].fixes;
+            assert!(!fixes.is_empty(), "{}", queries[0]);
+            for fix in fixes {
+                read(fix);
             }
         }
     }
@@ -92,18 +94,18 @@ fn ambiguity_is_shown_with_both_spellings() {
     let text = "models trained on datasets tagged pii where accuracy > 0.9";
     let told = &refused(text)[0];
     assert_eq!(
-        told.help,
+        told.fixes,
         [
             "models trained on (datasets tagged pii) where accuracy > 0.9",
             "models trained on (datasets tagged pii where accuracy > 0.9)"
         ]
     );
     assert_eq!(
-        refused("models trained on datasets tagged pii live in prod")[0].help,
+        refused("models trained on datasets tagged pii live in prod")[0].fixes,
         ["models trained on datasets tagged pii, live in prod"]
     );
     assert_eq!(
-        refused("models trained on X and Y")[0].help,
+        refused("models trained on X and Y")[0].fixes,
         ["models trained on all of (X, Y)", "models trained on any of (X, Y)"]
     );
     assert_eq!(refused("models traind on X")[0].suggestions, ["trained"]);
@@ -147,19 +149,6 @@ fn first_steps_are_explained() {
         told[0].message,
         "expected `where`, a clause, `and`, a set operator or the end after `models`, found `in`"
     );
-}
-
-#[test]
-fn narrated_errors_are_plain() {
-    let text = "models trained on dataset chrun-raw";
-    let told = Diagnostic::new("E0201", "no dataset is named `chrun-raw`")
-        .label(ast::Span::new(26, 35), "")
-        .suggest(vec!["churn-raw".to_owned(), "churn-raw-eu".to_owned()]);
-    assert_eq!(
-        render_narrated(&told, text),
-        "error[E0201]: no dataset is named `chrun-raw`\n  | models trained on dataset chrun-raw\n  |                           ^^^^^^^^^ did you mean `churn-raw`? also: `churn-raw-eu`\n"
-    );
-    assert_eq!(render_json(&told, text)["labels"][0]["column"], 27);
 }
 
 #[test]
@@ -260,4 +249,34 @@ fn the_deepest_questions_fit_the_stack_of_a_thread() {
         let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(check).expect("a thread starts");
         thread.join().expect("the stack suffices");
     }
+}
+
+#[test]
+fn habits_of_other_languages_are_translated() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for line in include_str!("dialects.txt").lines().filter(|line| !line.is_empty() && !line.starts_with("# ")) {
+        let (theirs, ours) = line.split_once(" => ").unwrap_or_else(|| panic!("{line}"));
+        let fixes: Vec<String> = refused(theirs).into_iter().flat_map(|told| told.fixes).collect();
+        for fix in &fixes {
+            read(fix);
+        }
+        if fixes.first().map(String::as_str) != Some(ours) {
+            wrong.push(format!("{theirs}\n  expected {ours}\n  got {fixes:?}"));
+        }
+        count += 1;
+    }
+    assert!(wrong.is_empty() && count > 60, "{count}: {}", wrong.join("\n"));
+}
+
+#[test]
+fn several_errors_are_mended_together() {
+    let told = refused("models where a == 1 && b <> 2 || !tagged gold");
+    assert_eq!(told.len(), 3);
+    let both =
+        ["models where (a = 1 and b != 2) or not tagged gold", "models where a = 1 and (b != 2 or not tagged gold)"];
+    assert_eq!(told[0].fixes, both[..1]);
+    assert!(refused("models traind on X where acc >> 1")[0].fixes.is_empty(), "what does not parse is not offered");
+    let long = format!("models trained on X and '{}'", "y".repeat(5000));
+    assert!(refused(&long)[0].fixes.is_empty(), "a long text is mended by its author");
 }

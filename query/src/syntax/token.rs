@@ -109,6 +109,12 @@ impl<'a> Tokens<'a> {
         self
     }
 
+    /// The tokens from `count` before here.
+    pub(super) fn back(mut self, count: usize) -> Option<Self> {
+        self.at = self.at.checked_sub(count)?;
+        Some(self)
+    }
+
     /// The span of the next token, or the end of the text.
     pub(super) fn span(&self) -> Span {
         self.first().map_or(Span::new(self.source.len(), self.source.len()), |token| token.span)

@@ -137,7 +137,7 @@ pub(super) const WINDOW_WORDS: &[&str] = &["since", "before", "after", "during",
 pub(super) const TAIL_WORDS: &[&str] = &["as of", "known at", "including retracted", "order by", "limit", "show"];
 
 /// Kind words in the plural.
-pub(super) const PLURALS: &[&str] = &[
+pub const PLURALS: &[&str] = &[
     "models",
     "datasets",
     "feature sets",

@@ -96,7 +96,12 @@ pub(super) fn ask_whole(view: &View, events: &ReadEvent, question: &Question, en
         }
         Err(error) => {
             let told = error.diagnostics().iter().map(|d| {
-                let more = [d.help.join(" · "), d.note.clone().unwrap_or_default(), d.suggestions.join(" · ")];
+                let more = [
+                    d.fixes.join(" · "),
+                    d.help.join(" · "),
+                    d.note.clone().unwrap_or_default(),
+                    d.suggestions.join(" · "),
+                ];
                 format!("{} {:?}: {} | {}", d.code, error.class(), d.message, more.join(" | "))
             });
             let text = told.collect::<Vec<_>>().join("; ");
