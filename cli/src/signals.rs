@@ -1,12 +1,21 @@
-//! Signals while a command is run: the recorder outlives them, and the command gets those that were meant for it.
+//! Signals: the recorder outlives those that come while a command is run, a question ends with its own code.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_shutdown;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
+
+/// What a shell shows for a command that was interrupted.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// From now on an interrupt ends the process with code 130; only for commands that write nothing into the store.
+pub(crate) fn exit_when_interrupted() -> std::io::Result<()> {
+    register_conditional_shutdown(SIGINT, EXIT_INTERRUPTED, Arc::new(AtomicBool::new(true))).map(drop)
+}
 
 /// Passes signals on to the process whose id is in `pid`.
 ///

@@ -4,4 +4,4 @@ mod engine;
 pub mod output;
 pub mod syntax;
 
-pub use engine::{Class, QueryError, ReadEvent, Request, answer};
+pub use engine::{Class, Limits, QueryError, ReadEvent, Request, answer};

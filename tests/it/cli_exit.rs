@@ -114,6 +114,46 @@ fn over_budget_is_5() {
     sandbox.run(["add", "model", "churn", "m.pkl"]).done();
     sandbox.run(["query", "models", "--max-rows", "2"]).done();
     sandbox.run(["query", "models", "--max-rows", "1"]).fails(5, "--max-rows");
+    sandbox.run(["query", "models where name = churn", "--budget-steps", "2"]).done();
+    let over: [(&[&str], &str); 3] = [
+        (&["models", "--max-rows", "1"], "E0501"),
+        (&["models where name = churn", "--budget-steps", "1"], "E0502"),
+        (&["models", "--timeout", "0s"], "E0503"),
+    ];
+    for (args, code) in over {
+        let refused = sandbox.run(["--json", "query"].iter().chain(args));
+        refused.code(5);
+        assert_eq!(refused.json()["errors"][0]["code"], code, "no rows, but an error: {refused}");
+        let partial = sandbox.run(["--json", "query", "--partial"].iter().chain(args));
+        partial.done();
+        let answer = partial.json();
+        assert_eq!((&answer["complete"], &answer["notes"][0]["code"]), (&false.into(), &"N10".into()), "{partial}");
+        assert!(answer["rows"].as_array().is_some_and(|rows| rows.len() == 1 || code == "E0503"), "{partial}");
+    }
+    assert_eq!(sandbox.run(["--json", "query", "models", "--timeout", "1h"]).json()["complete"], true);
+}
+
+#[test]
+fn steps_are_counted_in_every_walk() {
+    let sandbox = Sandbox::new();
+    let chain = |n: u32| {
+        format!(
+            r#"{{"v":1,"kind":"transform","run":"r{n}","inputs":[{{"kind":"dataset","name":"d{n}"}}],"outputs":[{{"kind":"dataset","name":"d{}"}}]}}"#,
+            n + 1
+        )
+    };
+    sandbox.ingest(&(0..20).map(|n| chain(n) + "\n").collect::<String>());
+    // From d0 twenty steps lead to d20; each of the 21 versions is left once.
+    for (question, steps) in [
+        ("datasets downstream of dataset d0", 21),
+        ("datasets within 5 steps downstream of dataset d0", 5),
+        ("datasets upstream of dataset d20", 21),
+        ("path from dataset d0 to dataset d20", 21),
+    ] {
+        let ask = |steps: u32| sandbox.run(["query", question, "--budget-steps", &steps.to_string()]).code;
+        let least = (0..100).find(|steps| ask(*steps) == 0);
+        assert!(least.is_some_and(|least| least >= steps && least <= 3 * steps), "{question}: {least:?}");
+    }
 }
 
 #[test]
@@ -180,6 +220,11 @@ fn interrupted_is_130() {
         Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().expect("killed");
         child.wait_with_output().expect("ends").status
     };
+    let lines: String = (0..2000).map(|n| crash::event("e", n) + "\n").collect();
+    sandbox.ingest(&lines);
+    // The answer is longer than a pipe holds, so that it cannot be over before the interrupt comes.
+    let status = interrupt(sandbox.command(["query", "events", "--output", "ndjson"]), "");
+    assert_eq!(status.code(), Some(130), "{status}");
     let status = interrupt(sandbox.command(["log", "--follow"]), "");
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2), "a shell shows 130: {status}");
     // The command that is run gets SIGINT from the terminal; the recorder waits for it and records the end.

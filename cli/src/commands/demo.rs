@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use lineage_ingest::run::Declared;
+use lineage_query::Limits;
 use lineage_query::output::Format;
 use lineage_store::event::{EntityKind, Kind};
 use lineage_store::{FOLDER, Store};
@@ -238,7 +239,7 @@ fn ask(context: &Context, folder: &Path) -> anyhow::Result<()> {
 }
 
 fn answered(session: &Session, text: &str) -> anyhow::Result<lineage_query::output::Answer> {
-    query::ask(session, text, &[], None, Format::Table)
+    query::ask(session, text, &[], Limits::default(), Format::Table)
         .with_context(|| format!("the question \"{text}\" has no answer"))
 }
 

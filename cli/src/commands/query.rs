@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lineage_query::output::{self, Answer, Expect, Format, OutputError, TableStyle};
 use lineage_query::syntax;
-use lineage_query::{Class, QueryError, ReadEvent, Request, answer};
+use lineage_query::{Class, Limits, QueryError, ReadEvent, Request, answer};
 use lineage_store::artifact::Artifacts;
 use lineage_store::digest::Blake3;
 use lineage_store::graph::View;
@@ -17,6 +18,7 @@ use lineage_store::{StoreError, read_leaf};
 use crate::context::Context;
 use crate::exit::{ExitCode, Problem};
 use crate::session::Session;
+use crate::signals;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -48,15 +50,53 @@ pub(crate) struct Query {
     /// How many rows there must be: none, some, N or <=N; else the exit code is 1
     #[arg(long, value_name = "ROWS")]
     expect: Option<Expect>,
-    /// The most rows; more is an error
-    #[arg(long, value_name = "N")]
-    max_rows: Option<u64>,
+    #[command(flatten)]
+    budget: Budget,
     /// In CSV, neutralise what a spreadsheet would take for a formula
     #[arg(long)]
     csv_safe: bool,
     /// Write to a file
     #[arg(short = 'o', value_name = "FILE")]
     file: Option<PathBuf>,
+}
+
+/// What an answer may cost.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Budget {
+    /// The most steps: nodes that are walked from or tested; more is an error
+    #[arg(long = "budget-steps", value_name = "N")]
+    steps: Option<u64>,
+    /// The longest time, such as 500ms, 30s or 2m; longer is an error
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+    /// The most rows; more is an error
+    #[arg(long, value_name = "N")]
+    max_rows: Option<u64>,
+    /// Answer with what is found when one of these is exceeded, marked as not complete
+    #[arg(long)]
+    partial: bool,
+}
+
+impl Budget {
+    /// The limits; the time begins now.
+    pub(crate) fn limits(&self) -> Limits {
+        let begun = Instant::now();
+        let out_of_time = self.timeout.map(|most| Rc::new(move || begun.elapsed() >= most) as Rc<dyn Fn() -> bool>);
+        Limits { steps: self.steps, rows: self.max_rows, out_of_time, partial: self.partial }
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| "write a number and a unit, such as 30s")?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        "h" => Ok(Duration::from_secs(number.saturating_mul(3600))),
+        _ => Err("the units are ms, s, m and h".to_owned()),
+    }
 }
 
 fn parse_param(text: &str) -> Result<(String, String), String> {
@@ -66,6 +106,7 @@ fn parse_param(text: &str) -> Result<(String, String), String> {
 
 impl Query {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        signals::exit_when_interrupted().context("cannot listen for signals")?;
         let session = context.open()?;
         let format = self.format(context)?;
         if format.is_binary() && self.file.is_none() && context.terminal.out {
@@ -74,7 +115,7 @@ impl Query {
                 .into());
         }
         let text = self.text.join(" ");
-        let answer = match ask(&session, &text, &self.param, self.max_rows, format) {
+        let answer = match ask(&session, &text, &self.param, self.budget.limits(), format) {
             Ok(answer) => answer,
             Err(error) => return tell_failure(context, error, &text),
         };
@@ -133,7 +174,7 @@ pub(super) fn ask(
     session: &Session,
     text: &str,
     params: &[(String, String)],
-    max_rows: Option<u64>,
+    limits: Limits,
     format: Format,
 ) -> Result<Answer, QueryError> {
     let context = &session.context;
@@ -143,9 +184,9 @@ pub(super) fn ask(
         now: context.now(),
         now_is_set: context.is_fixed(),
         environments: &session.config.environments,
-        max_rows,
         graph: format.nodes_max(),
         events: whole_events(session),
+        limits,
         digest_of_file: &digest_of_file,
     };
     let first = session.store.view().map_err(QueryError::from).and_then(|view: View| answer(&view, &request));
@@ -257,6 +298,9 @@ mod tests {
     fn parameters_are_read() {
         assert_eq!(parse_param("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert_eq!(parse_param(":a="), Ok(("a".to_owned(), String::new())));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_mins(2)));
+        assert!(parse_duration("2").is_err() && parse_duration("s").is_err() && parse_duration("2 weeks").is_err());
         assert!(parse_param("a").is_err() && parse_param("=b").is_err());
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn check(nodes: usize, max: usize) -> Result<(), Diagnostic> {
         return Ok(());
     }
     let text = format!("the drawing has {nodes} nodes, more than the {max} that this format draws");
-    Err(Diagnostic::new("E0502", text).help(format!("limit {max}")))
+    Err(Diagnostic::new("E0504", text).help(format!("limit {max}")))
 }
 
 fn vertices(world: &World, nodes: &[Node]) -> Vec<Vertex> {

@@ -140,17 +140,17 @@ impl<'a> Evaluator<'a> {
                 *nodes = kept;
             }
             Plan::With(with) => {
-                nodes.versions.retain(|v| self.has_events(v, with));
+                nodes.versions.retain(|v| self.world.budget.step() && self.has_events(v, with));
                 nodes.events = Bits::default();
             }
             Plan::Happened(when) => {
                 nodes.versions = Bits::default();
                 let single = nodes.single;
-                nodes.events.retain(|e| self.happened(e, single, when, None));
+                nodes.events.retain(|e| self.world.budget.step() && self.happened(e, single, when, None));
             }
             Plan::Pred(pred) => self.narrow_by_attribute(pred, nodes),
             Plan::Rel(rel) if !generates(rel) => {
-                nodes.versions.retain(|v| self.related(v, rel));
+                nodes.versions.retain(|v| self.world.budget.step() && self.related(v, rel));
                 let single = nodes.single;
                 let created = rel.relation == Relation::Created;
                 nodes.events.retain(|e| created && self.happened(e, single, &rel.when, None));
@@ -164,6 +164,9 @@ impl<'a> Evaluator<'a> {
         let (all, single) = (nodes.len(), nodes.single);
         let mut missing = 0;
         let mut holds = |node| {
+            if !self.world.budget.step() {
+                return false;
+            }
             let value = self.world.value(node, &pred.attribute);
             missing += usize::from(value.is_none());
             holds(value.as_ref(), pred)

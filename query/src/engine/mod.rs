@@ -3,6 +3,7 @@
 mod ask;
 mod attribute;
 mod bits;
+mod budget;
 mod changes;
 mod clock;
 mod compare;
@@ -26,6 +27,7 @@ mod why;
 mod witness;
 mod world;
 
+pub use budget::Limits;
 pub use failure::{Class, QueryError};
 pub use whole::ReadEvent;
 
@@ -33,9 +35,9 @@ use lineage_store::digest::Blake3;
 use lineage_store::graph::View;
 use lineage_store::time::Time;
 
-use crate::output::{Answer, KnownAt};
+use crate::output::{Answer, KnownAt, Note};
+use crate::syntax;
 use crate::syntax::ast::{self, Statement};
-use crate::syntax::{self, Diagnostic};
 use ask::Asking;
 use resolve::{Resolver, unbuilt};
 
@@ -51,12 +53,12 @@ pub struct Request<'a> {
     pub now_is_set: bool,
     /// Environments that count as known before their first deployment.
     pub environments: &'a [String],
-    /// The most rows of an answer; more is an error. `None`: no limit.
-    pub max_rows: Option<u64>,
     /// To draw the answer as a graph: how many nodes it may have. `None`: it is not drawn.
     pub graph: Option<usize>,
     /// Reads a whole event by its position, for what the index does not hold.
     pub events: ReadEvent,
+    /// What the answer may cost.
+    pub limits: Limits,
     /// Reads a file of the statement (`./data.csv`) and gives the digest of its bytes.
     pub digest_of_file: &'a dyn Fn(&str) -> Result<Blake3, String>,
 }
@@ -90,11 +92,14 @@ fn answer_in(resolver: &Resolver<'_>, statement: &Statement) -> Result<Answer, Q
         return Err(unbuilt("`explain`", ast::Span::new(0, 7)).into());
     }
     let late = statement.known_at.is_none() && as_of.is_some();
-    let found = Asking { resolver, world: &world, statement, late }.found()?;
-    if request.max_rows.is_some_and(|max| found.batch.num_rows() as u64 > max) {
-        let (rows, max) = (found.batch.num_rows(), request.max_rows.unwrap_or(0));
-        let text = format!("the answer has {rows} rows, more than --max-rows {max}");
-        return Err(Diagnostic::new("E0501", text).help("limit N").into());
+    let mut found = Asking { resolver, world: &world, statement, late }.found()?;
+    let rows = found.batch.num_rows();
+    let missing = world.budget.settle(rows as u64)?;
+    let complete = missing.is_none();
+    if let Some(text) = missing {
+        let shown = world.budget.rows_shown().map_or(rows, |most| rows.min(usize::try_from(most).unwrap_or(rows)));
+        found.batch = found.batch.slice(0, shown);
+        found.notes.push(Note { code: "N10".to_owned(), text });
     }
     Ok(Answer {
         canonical: syntax::print_english(statement),
@@ -111,7 +116,7 @@ fn answer_in(resolver: &Resolver<'_>, statement: &Statement) -> Result<Answer, Q
             }),
         },
         now: resolver.used_now.borrow().then_some(world.until),
-        complete: true,
+        complete,
         notes: found.notes,
         edition: syntax::EDITION,
         batch: found.batch,

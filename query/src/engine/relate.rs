@@ -71,6 +71,9 @@ impl Evaluator<'_> {
     fn each(&self, sets: impl Iterator<Item = Nodes>, how: How<'_>) -> Nodes {
         let mut result: Option<Nodes> = None;
         for set in sets {
+            if !self.world.budget.step() {
+                break;
+            }
             let image = self.image(how, &set);
             match &mut result {
                 Some(nodes) => nodes.intersect(&image, self.world),
@@ -123,7 +126,7 @@ impl Evaluator<'_> {
             Relation::Evaluated => self.evaluated(how.rel, to),
             Relation::UsedBy => {
                 let mut versions = Bits::default();
-                for step in to.events.iter() {
+                for step in to.events.iter().take_while(|_| world.budget.step()) {
                     let inputs = inputs_of(world, &Bits::of([step]));
                     inputs.iter().filter(|v| self.happened(step, false, when, Some(*v))).for_each(|v| {
                         versions.insert(v);
@@ -164,7 +167,7 @@ impl Evaluator<'_> {
     fn evaluated(&self, rel: &RelPlan, on: &Nodes) -> Nodes {
         let view = &self.world.view;
         let mut steps = Bits::default();
-        for version in on.versions.iter() {
+        for version in on.versions.iter().take_while(|_| self.world.budget.step()) {
             view.uses(version, |event, usage| {
                 let leader = view.leader(event);
                 if matches!(usage, Use::Input(_)) && self.world.step_kind(leader) == EventKind::Evaluation {
@@ -198,7 +201,7 @@ impl Evaluator<'_> {
         let view = &self.world.view;
         let mut events = Bits::default();
         let place = |event: Position| if single { event } else { view.leader(event) };
-        for version in of.versions.iter() {
+        for version in of.versions.iter().take_while(|_| self.world.budget.step()) {
             view.uses(version, |event, usage| {
                 if wanted(Some(usage)) {
                     events.insert(place(event));

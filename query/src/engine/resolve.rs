@@ -9,6 +9,7 @@ use lineage_store::time::Time;
 
 use super::Request;
 use super::attribute::{Attribute, BuiltIn, Sort};
+use super::budget::Budget;
 use super::clock::{self, Stretch};
 use super::names;
 use super::plan::{
@@ -30,6 +31,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) head: &'a View,
     /// Whole events.
     pub(crate) whole: Rc<Whole>,
+    /// What the answer may cost.
+    budget: Rc<Budget>,
     /// Whether `now` had a part in the answer.
     pub(crate) used_now: RefCell<bool>,
     /// Parameters that were used.
@@ -41,7 +44,8 @@ type Resolved<T> = Result<T, Diagnostic>;
 impl<'a> Resolver<'a> {
     pub(crate) fn new(request: &'a Request<'a>, head: &'a View) -> Self {
         let whole = Rc::new(Whole::new(Rc::clone(&request.events)));
-        Self { request, head, whole, used_now: RefCell::new(false), used: RefCell::default() }
+        let budget = Rc::new(Budget::new(request.limits.clone()));
+        Self { request, head, whole, budget, used_now: RefCell::new(false), used: RefCell::default() }
     }
 
     /// The world of `as of` and `known at`; without them the given one's.
@@ -99,7 +103,7 @@ impl<'a> Resolver<'a> {
             _ => self.head.at(count, until),
         };
         let view = if retracted { view.including_retracted() } else { view };
-        World::new(view, until, now, retracted, Rc::clone(&self.whole))
+        World::new(view, until, now, retracted, Rc::clone(&self.whole)).within(&self.budget)
     }
 
     /// A world at another instant.

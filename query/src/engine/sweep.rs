@@ -122,6 +122,9 @@ impl<'a> Sweep<'a> {
                 }
             }
             for version in frontier.fresh {
+                if !self.world.budget.step() {
+                    return;
+                }
                 for (leader, uses) in self.steps_at(version) {
                     if self.may_be(leader, level) && self.enter(leader) {
                         let ends = self.ends_for(leader, version, &uses);

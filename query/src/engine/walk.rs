@@ -161,6 +161,9 @@ impl<'a> Walk<'a> {
         let mut step = 0;
         while step < self.depth && !(frontier.is_empty() && self.next.is_empty()) {
             for version in std::mem::take(&mut frontier) {
+                if !self.world.budget.step() {
+                    return self.found;
+                }
                 expand(&mut self, version);
             }
             frontier = std::mem::take(&mut self.next);

@@ -10,6 +10,7 @@ use lineage_store::graph::{Assertion, EntityId, Position, SlotChange, Subject, S
 use lineage_store::time::Time;
 
 use super::bits::Bits;
+use super::budget::Budget;
 use super::whole::Whole;
 
 /// A slot: namespace, environment and service.
@@ -53,6 +54,8 @@ pub(crate) struct World {
     pub(crate) retracted: bool,
     /// Whole events.
     pub(crate) whole: Rc<Whole>,
+    /// What evaluating it may cost, shared by the worlds of a statement.
+    pub(crate) budget: Rc<Budget>,
     descriptions: OnceCell<Descriptions>,
     slots: OnceCell<BTreeMap<Slot, BTreeSet<VersionId>>>,
     slot_changes: OnceCell<Vec<SlotChange>>,
@@ -79,11 +82,17 @@ impl World {
             now,
             retracted,
             whole,
+            budget: Rc::default(),
             descriptions: OnceCell::new(),
             slots: OnceCell::new(),
             slot_changes: OnceCell::new(),
             copies: OnceCell::new(),
         }
+    }
+
+    /// The same within a budget.
+    pub(crate) fn within(self, budget: &Rc<Budget>) -> Self {
+        Self { budget: Rc::clone(budget), ..self }
     }
 
     /// Completed deployments and retirements, by position.

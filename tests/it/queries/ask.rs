@@ -59,7 +59,7 @@ pub(super) fn draw(view: &View, text: &str, format: Format) -> Result<String, St
         now: instant("23:30"),
         now_is_set: false,
         environments: &[],
-        max_rows: None,
+        limits: lineage_query::Limits::default(),
         graph: format.nodes_max(),
         events: Rc::new(unread),
         digest_of_file: &|_| Err("no file".to_owned()),
@@ -78,9 +78,9 @@ pub(super) fn ask_whole(view: &View, events: &ReadEvent, question: &Question, en
         now: question.now,
         now_is_set: question.now_is_set,
         environments,
-        max_rows: None,
         graph: None,
         events: Rc::clone(events),
+        limits: lineage_query::Limits::default(),
         digest_of_file: &|path| Ok(Blake3::of(path.trim_start_matches("./").as_bytes())),
     };
     match answer(view, &request) {

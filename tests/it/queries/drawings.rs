@@ -72,7 +72,7 @@ fn a_drawing_has_its_limit() {
     let folder = tempfile::tempdir().expect("a folder");
     let (store, _) = play(folder.path(), &[Sent { now: instant("23:00"), line: expand(&line) }], Play::Plain);
     let view = store.view().expect("a view");
-    assert_eq!(draw(&view, "datasets", Format::Mermaid), Err("E0502".to_owned()));
+    assert_eq!(draw(&view, "datasets", Format::Mermaid), Err("E0504".to_owned()));
     assert!(draw(&view, "datasets limit 250", Format::Mermaid).is_ok());
     assert!(draw(&view, "datasets", Format::Dot).is_ok());
 }

@@ -218,9 +218,9 @@ fn ask(view: &View, text: &str) -> Result<String, QueryError> {
         now: Time(1_900_000_000_000_000_000),
         now_is_set: true,
         environments: &[],
-        max_rows: None,
         graph: None,
         events: Rc::new(|position| Err(StoreError::BeyondHead { position: position.into(), count: 0 })),
+        limits: lineage_query::Limits::default(),
         digest_of_file: &|_| Err("no file".to_owned()),
     };
     let mut out = Vec::new();

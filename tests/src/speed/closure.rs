@@ -72,9 +72,9 @@ fn ask(view: &View, text: &str) -> usize {
         now: now(),
         now_is_set: false,
         environments: &[],
-        max_rows: None,
         graph: None,
         events: Rc::new(|position| Err(StoreError::BeyondHead { position: position.into(), count: 0 })),
+        limits: lineage_query::Limits::default(),
         digest_of_file: &|_| Err("no file".to_owned()),
     };
     answer(view, &request).unwrap().batch.num_rows()
