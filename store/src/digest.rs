@@ -1,5 +1,6 @@
 //! Digests: content addresses (blake3) and the foreign digests that travel beside them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -46,6 +47,22 @@ impl fmt::Debug for Blake3 {
     }
 }
 
+/// What tells the received bytes of an event from others: the first 16 bytes of their blake3 digest.
+///
+/// It decides between the same event sent twice and another one under its id. Half a digest does: two texts that share
+/// it must be sought by their own emitter, at 2^64 tries, who gains that the second one counts as sent before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received(pub [u8; 16]);
+
+impl Received {
+    /// That of bytes with a given digest.
+    pub fn of(digest: &Blake3) -> Self {
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest.0[..16]);
+        Self(half)
+    }
+}
+
 /// The algorithms a reference may name; `weak:` is `MLflow`'s short digest, which acts as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
@@ -76,19 +93,32 @@ impl Algorithm {
 pub struct Digest {
     /// The algorithm.
     pub algorithm: Algorithm,
-    text: Box<str>,
+    /// The text of a digest that is not blake3; that of blake3 follows from its bytes.
+    text: Option<Box<str>>,
     key: [u8; 32],
 }
 
 impl Digest {
     /// The canonical text with its prefix.
-    pub fn as_str(&self) -> &str {
-        &self.text
+    pub fn text(&self) -> Cow<'_, str> {
+        match &self.text {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(Blake3(self.key).to_string()),
+        }
     }
 
-    /// The part after the colon.
-    pub fn value(&self) -> &str {
-        self.text.split_once(':').map_or("", |(_, v)| v)
+    /// The text of a weak digest, which acts as a label.
+    pub fn weak_label(&self) -> Option<&str> {
+        self.text.as_deref().filter(|_| self.algorithm == Algorithm::Weak)
+    }
+
+    /// Appends the canonical text.
+    pub(crate) fn write(&self, out: &mut String) {
+        if let Some(text) = &self.text {
+            return out.push_str(text);
+        }
+        out.push_str("b3:");
+        push_hex(&self.key, out);
     }
 
     /// The 32 bytes that index this digest: its own for blake3, a hash of the text for the others.
@@ -96,22 +126,22 @@ impl Digest {
         self.key
     }
 
-    fn new(algorithm: Algorithm, text: Box<str>) -> Self {
-        let own = if algorithm == Algorithm::Blake3 { text.get(3..).and_then(Blake3::from_hex) } else { None };
-        let key = own.unwrap_or_else(|| Blake3::of(text.as_bytes())).0;
-        Self { algorithm, text, key }
+    /// A digest that is not blake3, indexed by a hash of its text.
+    fn foreign(algorithm: Algorithm, text: Box<str>) -> Self {
+        let key = Blake3::of(text.as_bytes()).0;
+        Self { algorithm, text: Some(text), key }
     }
 }
 
 impl From<Blake3> for Digest {
     fn from(digest: Blake3) -> Self {
-        Self { algorithm: Algorithm::Blake3, text: digest.to_string().into(), key: digest.0 }
+        Self { algorithm: Algorithm::Blake3, text: None, key: digest.0 }
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.text())
     }
 }
 
@@ -119,11 +149,16 @@ impl FromStr for Digest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(value) = text.strip_prefix("b3:")
+            && let Some(key) = lower_hex(value)
+        {
+            return Ok(Blake3(key).into());
+        }
         let (prefix, value) = text.split_once(':').ok_or_else(|| {
             format!("`{}` is no digest; write b3:, sha256:, sha1:, md5: or weak: before the hex digits", brief(text))
         })?;
         if prefix == "weak" && !value.is_empty() && value.len() <= 64 && value.bytes().all(|b| b.is_ascii_graphic()) {
-            return Ok(Self::new(Algorithm::Weak, text.into()));
+            return Ok(Self::foreign(Algorithm::Weak, text.into()));
         }
         let Some((algorithm, _, length)) = Algorithm::ALL.iter().find(|(_, p, _)| *p == prefix) else {
             return Err(format!(
@@ -131,19 +166,20 @@ impl FromStr for Digest {
                 brief(text)
             ));
         };
-        if *algorithm == Algorithm::Blake3
-            && let Some(key) = Blake3::from_hex(value)
-            && !value.bytes().any(|b| b.is_ascii_uppercase())
-        {
-            return Ok(Self { algorithm: *algorithm, text: text.into(), key: key.0 });
-        }
         if value.len() != *length || !value.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(format!("`{}` needs exactly {length} hex digits after `{prefix}:`", brief(text)));
         }
-        let text =
-            if value.bytes().any(|b| b.is_ascii_uppercase()) { text.to_ascii_lowercase() } else { text.to_owned() };
-        Ok(Self::new(*algorithm, text.into()))
+        let own = if *algorithm == Algorithm::Blake3 { Blake3::from_hex(value) } else { None };
+        Ok(own.map_or_else(|| Self::foreign(*algorithm, text.to_ascii_lowercase().into()), Self::from))
     }
+}
+
+/// The bytes of 64 lower-case hex digits.
+fn lower_hex(text: &str) -> Option<[u8; 32]> {
+    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+    // Upper case differs from lower case in a bit that no decimal digit lacks.
+    let lower = digits.iter().fold(true, |all, digit| all & (digit & 0x20 != 0));
+    Blake3::from_hex(text).filter(|_| lower).map(|digest| digest.0)
 }
 
 /// Streams bytes into blake3 and sha256 at once.
@@ -182,13 +218,21 @@ const NIBBLES: [u8; 256] = {
 
 /// Lower-case hex of bytes.
 pub fn to_hex(bytes: &[u8]) -> String {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(HEX[usize::from(byte >> 4)] as char);
-        text.push(HEX[usize::from(byte & 15)] as char);
-    }
+    push_hex(bytes, &mut text);
     text
+}
+
+/// Appends the lower-case hex of bytes.
+fn push_hex(bytes: &[u8], out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for bytes in bytes.chunks(32) {
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+        out.push_str(std::str::from_utf8(&digits[..bytes.len() * 2]).unwrap_or_default());
+    }
 }
 
 /// Bytes of hex text; `None` when it is not hex.
@@ -217,7 +261,7 @@ mod tests {
     fn digests_parse_and_print() {
         let hex = "AB".repeat(32);
         let digest: Digest = format!("b3:{hex}").parse().expect("a digest");
-        assert_eq!(digest.as_str(), format!("b3:{}", hex.to_lowercase()));
+        assert_eq!(digest.text(), format!("b3:{}", hex.to_lowercase()));
         assert_eq!(digest.key(), [0xab; 32]);
         for bad in ["", "b3:", "b3:12", "sha512:00", "b3:zz", "weak:"] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");

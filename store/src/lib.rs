@@ -14,4 +14,4 @@ pub mod time;
 pub use error::{Result, StoreError};
 pub use event_store::{Difference, EventStore};
 pub use layout::{FOLDER, Layout, STORE_FORMAT};
-pub use store::{Appended, Reader, Store, read_leaf};
+pub use store::{Appended, Done, Reader, Store, read_leaf};

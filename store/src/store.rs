@@ -6,12 +6,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::artifact::{Artifacts, Payloads};
-use crate::digest::Blake3;
+use crate::digest::Received;
 use crate::error::{Result, StoreError};
 use crate::event::{Event, Prepared, Refusal};
 use crate::event_store::{EventStore, Feeder};
 use crate::graph::{Fold, Stack, View, folder};
-use crate::journal::{Head, Journal, JournalWriter, RecordBuf};
+use crate::journal::{self, Head, Journal, JournalWriter, RecordBuf};
 use crate::layout::Layout;
 use crate::time::Time;
 
@@ -36,6 +36,28 @@ pub enum Appended {
     Refused(Refusal),
 }
 
+/// What became of the events of one append, with the events, so that who made them may free them.
+#[derive(Debug)]
+pub struct Done {
+    /// One result an event; fewer if nothing was wanted after the first refusal.
+    pub appended: Vec<Appended>,
+    /// The events.
+    pub events: Vec<Prepared>,
+}
+
+/// When the events of one append are recorded.
+struct Stamp {
+    recorded: Time,
+    text: String,
+}
+
+impl Stamp {
+    fn new(now: Time, last: Time) -> Self {
+        let recorded = now.floor_micros().max(last);
+        Self { recorded, text: recorded.micros() }
+    }
+}
+
 /// One append waiting for its turn.
 struct Waiting {
     ticket: u64,
@@ -49,7 +71,7 @@ struct Waiting {
 #[derive(Default)]
 struct Queue {
     waiting: Vec<Waiting>,
-    done: Vec<(u64, Result<Vec<Appended>>)>,
+    done: Vec<(u64, Result<Done>)>,
     next_ticket: u64,
     has_leader: bool,
 }
@@ -147,15 +169,12 @@ impl Store {
     ///
     /// Calls from several threads share one `fdatasync`: the first to come takes the others' events along.
     pub fn append(&self, events: Vec<Prepared>, now: Time) -> Result<Vec<Appended>> {
-        self.append_as(events, now, false)
+        self.append_as(events, now, false).map(|done| done.appended)
     }
 
-    /// As [`Store::append`], but nothing is written after the first conflict or refusal, which is the last result.
-    pub fn append_until_refused(&self, events: Vec<Prepared>, now: Time) -> Result<Vec<Appended>> {
-        self.append_as(events, now, true)
-    }
-
-    fn append_as(&self, events: Vec<Prepared>, now: Time, strict: bool) -> Result<Vec<Appended>> {
+    /// As [`Store::append`], and gives the events back; `strict`: nothing is written after the first conflict or
+    /// refusal, which is the last result.
+    pub fn append_as(&self, events: Vec<Prepared>, now: Time, strict: bool) -> Result<Done> {
         for payload in events.iter().flat_map(|e| &e.payloads) {
             self.payloads.put(&payload.digest, &payload.bytes)?;
         }
@@ -184,7 +203,7 @@ impl Store {
     }
 
     /// Appends what several threads brought, with one sync; one result a thread.
-    fn append_batch(&self, batch: Vec<Waiting>) -> Vec<Result<Vec<Appended>>> {
+    fn append_batch(&self, batch: Vec<Waiting>) -> Vec<Result<Done>> {
         let n = batch.len();
         match self.commit_batch(batch) {
             Ok(results) => results.into_iter().map(Ok).collect(),
@@ -198,24 +217,26 @@ impl Store {
         }
     }
 
-    fn commit_batch(&self, batch: Vec<Waiting>) -> Result<Vec<Vec<Appended>>> {
+    fn commit_batch(&self, batch: Vec<Waiting>) -> Result<Vec<Done>> {
         let mut writer = lock(&self.writer);
         let mut journal = self.journal.lock(self.lock_timeout)?;
         let mut fold = self.current_fold(&mut writer, journal.count())?;
         let mut results = Vec::with_capacity(batch.len());
-        for Waiting { events, now, strict, .. } in batch {
+        for Waiting { mut events, now, strict, .. } in batch {
+            let stamp = Stamp::new(now, journal.recorded_last());
             let mut appended = Vec::with_capacity(events.len());
-            let mut events = events.into_iter();
-            while let Some(first) = events.next() {
-                let following: Vec<Prepared> = events.by_ref().take(first.following).collect();
-                let group = self.append_group(&mut fold, &mut journal, first, following, now)?;
-                let refused = group.iter().any(|a| matches!(a, Appended::Conflict(_) | Appended::Refused(_)));
-                appended.extend(group);
-                if strict && refused {
+            let mut rest = &mut events[..];
+            while let Some(first) = rest.first() {
+                let group;
+                (group, rest) = rest.split_at_mut((first.following + 1).min(rest.len()));
+                let before = appended.len();
+                self.append_group(&mut fold, &mut journal, group, &stamp, &mut appended)?;
+                let refused = |a: &Appended| matches!(a, Appended::Conflict(_) | Appended::Refused(_));
+                if strict && appended[before..].iter().any(refused) {
                     break;
                 }
             }
-            results.push(appended);
+            results.push(Done { appended, events });
         }
         // A damaged page may have hidden an earlier event of the same id, so nothing is written on its word.
         if let Err(error) = fold.stack().damage() {
@@ -284,20 +305,23 @@ impl Store {
         &self,
         fold: &mut Fold,
         journal: &mut JournalWriter,
-        first: Prepared,
-        following: Vec<Prepared>,
-        now: Time,
-    ) -> Result<Vec<Appended>> {
-        let mut known = Vec::new();
-        for event in std::iter::once(&first).chain(&following) {
-            known.push(self.known(fold, journal, event)?);
+        group: &mut [Prepared],
+        stamp: &Stamp,
+        appended: &mut Vec<Appended>,
+    ) -> Result<()> {
+        if let [event] = group {
+            // Nearly always.
+            let known = self.known(fold, journal, event)?;
+            appended.push(known.unwrap_or_else(|| append_one(fold, journal, event, stamp)));
+            return Ok(());
         }
+        let known = group.iter().map(|event| self.known(fold, journal, event)).collect::<Result<Vec<_>>>()?;
         let refusal = known.iter().flatten().find(|a| !matches!(a, Appended::Duplicate(_))).cloned();
-        let group = std::iter::once(first).chain(following);
-        let append = |(event, known): (Prepared, Option<Appended>)| {
-            known.or_else(|| refusal.clone()).unwrap_or_else(|| append_one(fold, journal, event, now))
-        };
-        Ok(group.zip(known).map(append).collect())
+        for (event, known) in group.iter_mut().zip(known) {
+            let known = known.or_else(|| refusal.clone());
+            appended.push(known.unwrap_or_else(|| append_one(fold, journal, event, stamp)));
+        }
+        Ok(())
     }
 
     /// Why an event is not recorded: it is already, its id is taken, or it contradicts what is recorded.
@@ -312,14 +336,13 @@ impl Store {
     }
 
     /// The digest of the bytes in which a recorded event, or one of the batch being appended, was received.
-    fn received_at(&self, journal: &JournalWriter, position: u64) -> Result<Option<Blake3>> {
+    fn received_at(&self, journal: &JournalWriter, position: u64) -> Result<Option<Received>> {
         let (first, lines) = journal.pending();
         if position < first {
-            return Ok(self.journal.get(position)?.received.map(Blake3));
+            return Ok(self.journal.get(position)?.received);
         }
-        let line = lines.split(|b| *b == b'\n').nth((position - first) as usize).unwrap_or_default();
-        let field = line.split(|b| *b == b' ').nth(2).unwrap_or_default();
-        Ok(std::str::from_utf8(field).ok().and_then(Blake3::from_hex))
+        let line = lines.split_inclusive(|b| *b == b'\n').nth((position - first) as usize).unwrap_or_default();
+        Ok(journal::parse_line(line).ok().and_then(|(record, _)| record.received))
     }
 
     /// A view of everything recorded so far.
@@ -464,12 +487,10 @@ impl Store {
     }
 }
 
-fn append_one(fold: &mut Fold, journal: &mut JournalWriter, event: Prepared, now: Time) -> Appended {
-    let Prepared { event, id, received, mut leaf, .. } = event;
-    let recorded = now.floor_micros().max(journal.recorded_last());
-    leaf.record(&recorded.micros());
-    let position = journal.append(received.map(|d| d.0), leaf.as_bytes(), recorded);
-    let folded = fold.apply(&event, &id, recorded);
+fn append_one(fold: &mut Fold, journal: &mut JournalWriter, event: &mut Prepared, stamp: &Stamp) -> Appended {
+    event.leaf.record(&stamp.text);
+    let position = journal.append(event.received, event.leaf.as_bytes(), stamp.recorded);
+    let folded = fold.apply(&event.event, &event.id, stamp.recorded);
     debug_assert_eq!(u64::from(folded), position);
     Appended::Recorded(position)
 }

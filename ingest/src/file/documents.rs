@@ -32,6 +32,12 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// An empty batch in the room of an earlier one.
+    pub(super) fn within(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { bytes, documents: Vec::with_capacity(BATCH_DOCUMENTS) }
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.documents.len() >= BATCH_DOCUMENTS || self.bytes.len() >= BATCH_BYTES
     }

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
-use lineage_store::digest::Blake3;
+use lineage_store::digest::Received;
 use lineage_store::event::Prepared;
 use lineage_store::graph::View;
 use lineage_store::journal::{Reject, RejectFile};
-use lineage_store::{Appended, Store, StoreError};
+use lineage_store::{Appended, Done, Store, StoreError};
 
 use super::documents::{BATCH_DOCUMENTS, Batch, Documents};
 use super::translate::{self, Item, Parsed, Settings};
@@ -44,14 +44,15 @@ pub(super) fn run(
         done: Progress::default(),
     };
     loop {
-        let parsed = match stages.next() {
+        let mut parsed = match stages.next() {
             None => break,
             Some(Ok(parsed)) => parsed,
             Some(Err(error)) => return Err(failed(error, load.summary)),
         };
-        if let Err(error) = load.take(parsed) {
+        if let Err(error) = load.take(&mut parsed) {
             return Err(IngestError::Store { error, summary: Box::new(load.summary) });
         }
+        stages.give_back(parsed);
         progress(load.done);
         if load.summary.stopped {
             return Ok(load.summary);
@@ -64,6 +65,10 @@ pub(super) fn run(
 /// The threads before the appender. Batches go round the translators, so their order is kept without a thought.
 struct Stages {
     parsed: Vec<Receiver<Piece<Parsed>>>,
+    /// Events go back to the thread that made them, which frees them at the least cost.
+    spent: Vec<Sender<Vec<Prepared>>>,
+    /// The room of batches goes back to the reader.
+    room: Sender<Vec<u8>>,
     threads: Vec<JoinHandle<()>>,
     turn: usize,
     /// An error that came behind the batch handed over.
@@ -75,18 +80,29 @@ struct Stages {
 impl Stages {
     fn start(source: impl Read + Send + 'static, options: &Options<'_>) -> io::Result<Self> {
         let settings = Arc::new(Settings::of(options));
-        let (mut threads, mut raw, mut parsed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut threads, mut raw, mut parsed, mut spent) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..TRANSLATORS {
             let (raw_in, raw_out) = sync_channel(WAITING);
             let (parsed_in, parsed_out) = sync_channel(WAITING);
+            let (spent_in, spent_out) = channel();
             let settings = Arc::clone(&settings);
-            threads.push(spawn("translate", move || translate(&raw_out, &parsed_in, &settings))?);
+            threads.push(spawn("translate", move || translate(&raw_out, &parsed_in, &spent_out, &settings))?);
             raw.push(raw_in);
             parsed.push(parsed_out);
+            spent.push(spent_in);
         }
+        let (room, room_out) = channel();
         // The reader may be stuck in a pipe when the load ends early, so nobody waits for it.
-        threads.push(spawn("read", move || read(source, &raw))?);
-        Ok(Self { parsed, threads, turn: 0, error: None, strict: options.strict })
+        threads.push(spawn("read", move || read(source, &raw, &room_out))?);
+        Ok(Self { parsed, spent, room, threads, turn: 0, error: None, strict: options.strict })
+    }
+
+    /// Takes back what the last batch was made of.
+    fn give_back(&self, parsed: Parsed) {
+        let last = (self.turn + self.spent.len() - 1) % self.spent.len();
+        // A thread that has ended needs nothing any more.
+        drop(self.spent[last].send(parsed.events));
+        drop(self.room.send(parsed.bytes));
     }
 
     /// The next batch, with those that wait behind it if they are small, as pieces of a pipe are.
@@ -127,11 +143,11 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-fn read(source: impl Read, raw: &[SyncSender<Piece<Batch>>]) {
+fn read(source: impl Read, raw: &[SyncSender<Piece<Batch>>], room: &Receiver<Vec<u8>>) {
     let mut documents = Documents::new(source);
     let mut turns = raw.iter().cycle();
     while !documents.is_at_end() {
-        let mut batch = Batch::default();
+        let mut batch = Batch::within(room.try_recv().unwrap_or_default());
         let filled = documents.fill(&mut batch);
         // What came before an error is good. The next stages end when the channels are closed.
         let pieces = [(!batch.documents.is_empty()).then_some(Ok(batch)), filled.err().map(Err)];
@@ -144,9 +160,15 @@ fn read(source: impl Read, raw: &[SyncSender<Piece<Batch>>]) {
     }
 }
 
-fn translate(raw: &Receiver<Piece<Batch>>, parsed: &SyncSender<Piece<Parsed>>, settings: &Settings) {
+fn translate(
+    raw: &Receiver<Piece<Batch>>,
+    parsed: &SyncSender<Piece<Parsed>>,
+    spent: &Receiver<Vec<Prepared>>,
+    settings: &Settings,
+) {
     let mut last = Format::Native;
     while let Ok(piece) = raw.recv() {
+        spent.try_iter().for_each(drop);
         let piece = piece.map(|batch| translate::batch(batch, settings, &mut last));
         if parsed.send(piece).is_err() {
             return;
@@ -157,7 +179,7 @@ fn translate(raw: &Receiver<Piece<Batch>>, parsed: &SyncSender<Piece<Parsed>>, s
 /// What a dry run compares with: what is recorded, and the ids that it has seen with the digests of their bytes.
 struct Dry {
     view: View,
-    seen: HashMap<(String, String), Option<Blake3>>,
+    seen: HashMap<(String, String), Option<Received>>,
 }
 
 /// What the appender keeps.
@@ -173,59 +195,60 @@ struct Load<'a, 'o> {
 }
 
 impl Load<'_, '_> {
-    fn take(&mut self, mut parsed: Parsed) -> Result<(), StoreError> {
+    fn take(&mut self, parsed: &mut Parsed) -> Result<(), StoreError> {
         let first = self.done.documents == 0;
         self.done.documents += parsed.items.len() as u64;
         self.done.bytes += parsed.bytes.len() as u64;
         let events = std::mem::take(&mut parsed.events);
         if self.options.dry_run {
-            return self.judge(&parsed, events);
+            return self.judge(parsed, events);
         }
         if self.summary.spooled > 0 {
             // Once the lock was not had, the rest waits, too, so that the order stays as it was.
-            return self.spool(&parsed, &parsed.items);
+            return self.spool(parsed, &parsed.items);
         }
         if first && parsed.items.len() >= BATCH_DOCUMENTS {
             self.store.feed_event_store()?;
         }
         if !self.options.commit_each {
-            return self.append(&parsed, &parsed.items, events);
+            parsed.events = self.append(parsed, &parsed.items, events)?;
+            return Ok(());
         }
         let mut events = events.into_iter();
         for (i, item) in parsed.items.iter().enumerate() {
             let own = events.by_ref().take(*item.result.as_ref().unwrap_or(&0)).collect();
-            self.append(&parsed, &parsed.items[i..=i], own)?;
+            self.append(parsed, &parsed.items[i..=i], own)?;
             if self.summary.stopped {
                 break;
             }
             if self.summary.spooled > 0 {
-                return self.spool(&parsed, &parsed.items[i + 1..]);
+                return self.spool(parsed, &parsed.items[i + 1..]);
             }
         }
         Ok(())
     }
 
-    fn append(&mut self, parsed: &Parsed, items: &[Item], events: Vec<Prepared>) -> Result<(), StoreError> {
-        let appended = match self.append_once(events) {
+    /// Appends the events of some items, and gives them back.
+    fn append(&mut self, parsed: &Parsed, items: &[Item], events: Vec<Prepared>) -> Result<Vec<Prepared>, StoreError> {
+        let done = match self.append_once(events) {
             // A damaged graph index is given up by the failed append; the next one folds the journal.
             Err(StoreError::Corrupt { .. }) => self.append_once(translate::again(&parsed.bytes, items, self.options)),
             result => result,
         };
-        let appended = match appended {
-            Ok(appended) => appended,
-            Err(StoreError::Locked { .. }) => return self.spool(parsed, items),
+        let done = match done {
+            Ok(done) => done,
+            Err(StoreError::Locked { .. }) => return self.spool(parsed, items).map(|()| Vec::new()),
             Err(error) => return Err(error),
         };
-        self.settle(parsed, items, &appended)
+        self.settle(parsed, items, &done.appended)?;
+        Ok(done.events)
     }
 
-    fn append_once(&self, events: Vec<Prepared>) -> Result<Vec<Appended>, StoreError> {
-        let now = (self.options.now)();
-        match (events.is_empty(), self.options.strict) {
-            (true, _) => Ok(Vec::new()),
-            (false, true) => self.store.append_until_refused(events, now),
-            (false, false) => self.store.append(events, now),
+    fn append_once(&self, events: Vec<Prepared>) -> Result<Done, StoreError> {
+        if events.is_empty() {
+            return Ok(Done { appended: Vec::new(), events });
         }
+        self.store.append_as(events, (self.options.now)(), self.options.strict)
     }
 
     /// Counts what became of each document and keeps what was refused.
@@ -340,7 +363,7 @@ impl Load<'_, '_> {
         let known = match view.find_event(&event.event.namespace, &event.id) {
             Some(position) => {
                 let position = u64::from(position);
-                Some((position, self.store.journal().get(position)?.received.map(Blake3)))
+                Some((position, self.store.journal().get(position)?.received))
             }
             None => None,
         };

@@ -1,6 +1,6 @@
 //! From the bytes of a document to events that are ready to be appended; pure, so that threads can share it.
 
-use lineage_store::event::{Event, Prepared, Refusal, prepare};
+use lineage_store::event::{Event, Prepared, Refusal, prepare_into};
 
 use super::documents::Batch;
 use super::{Format, Options};
@@ -120,15 +120,12 @@ pub(super) fn one(
     events: &mut Vec<Prepared>,
 ) -> Result<usize, Refusal> {
     let before = events.len();
-    let mut add = |event: Event| {
-        prepare(event, bytes, &settings.seal, &settings.salt).map(|mut prepared| events.append(&mut prepared))
+    let mut add = |event| prepare_into(events, event, bytes, &settings.seal, &settings.salt);
+    let added = match settings.format {
+        Format::Native => native(bytes, settings, &mut add),
+        Format::OpenLineage => foreign(bytes, settings, &mut add),
+        Format::Auto => either(bytes, settings, last, &mut add),
     };
-    let translated = match settings.format {
-        Format::Native => native(bytes, settings),
-        Format::OpenLineage => foreign(bytes, settings),
-        Format::Auto => either(bytes, settings, last),
-    };
-    let added = translated.and_then(|list| list.into_iter().try_for_each(&mut add));
     match added {
         Ok(()) => Ok(events.len() - before),
         Err(refusal) => {
@@ -139,31 +136,31 @@ pub(super) fn one(
     }
 }
 
-fn native(bytes: &[u8], settings: &Settings) -> Result<Vec<Event>, Refusal> {
-    Event::parse(bytes, &settings.actor).map(|event| vec![event])
+/// Takes one event of a document.
+type Add<'a> = &'a mut dyn FnMut(Box<Event>) -> Result<(), Refusal>;
+
+fn native(bytes: &[u8], settings: &Settings, add: Add<'_>) -> Result<(), Refusal> {
+    Event::parse(bytes, &settings.actor).and_then(add)
 }
 
-fn foreign(bytes: &[u8], settings: &Settings) -> Result<Vec<Event>, Refusal> {
-    openlineage::translate(bytes, &openlineage::Config { caller: settings.actor.clone() })
+fn foreign(bytes: &[u8], settings: &Settings, add: Add<'_>) -> Result<(), Refusal> {
+    let events = openlineage::translate(bytes, &openlineage::Config { caller: settings.actor.clone() })?;
+    events.into_iter().map(Box::new).try_for_each(add)
 }
 
 /// No document is valid in both formats: one needs `v`, the other must not have it.
-fn either(bytes: &[u8], settings: &Settings, last: &mut Format) -> Result<Vec<Event>, Refusal> {
+fn either(bytes: &[u8], settings: &Settings, last: &mut Format, add: Add<'_>) -> Result<(), Refusal> {
     if *last == Format::OpenLineage && openlineage::looks_like(bytes) {
-        return foreign(bytes, settings);
+        return foreign(bytes, settings, add);
     }
-    match native(bytes, settings) {
-        Ok(events) => {
-            *last = Format::Native;
-            Ok(events)
-        }
+    match Event::parse(bytes, &settings.actor) {
         Err(_) if openlineage::looks_like(bytes) => {
             *last = Format::OpenLineage;
-            foreign(bytes, settings)
+            foreign(bytes, settings, add)
         }
-        Err(refusal) => {
+        event => {
             *last = Format::Native;
-            Err(refusal)
+            event.and_then(add)
         }
     }
 }

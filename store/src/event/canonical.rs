@@ -9,31 +9,39 @@ use std::fmt::Write as _;
 /// The deepest nesting of arrays and objects that an event may have.
 pub const DEPTH_MAX: usize = 100;
 
+/// The empty object.
+const EMPTY: &str = "{}";
+
 /// Canonical JSON text of one value, kept as text so that hashing and storing it never re-parses it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// The empty object, which most sections of most events are, is kept as no text at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Json(String);
 
 impl Json {
     /// Canonicalizes valid JSON text; refuses duplicate keys, lone surrogates and deep nesting.
     pub fn canonical(text: &str) -> Result<Self, String> {
         let mut out = String::with_capacity(text.len());
-        let mut scan = Scan { text, at: 0, depth: 0 };
+        let mut scan = Scan::new(text);
         scan.value(&mut out)?;
-        scan.space();
-        if scan.at != text.len() {
+        if !scan.ends() {
             return Err("trailing characters after the JSON value".to_owned());
         }
-        Ok(Self(out))
+        Ok(Self::of_canonical(out))
+    }
+
+    fn of_canonical(text: String) -> Self {
+        if text == EMPTY { Self::default() } else { Self(text) }
     }
 
     /// The canonical text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        if self.0.is_empty() { EMPTY } else { &self.0 }
     }
 
     /// Whether this is the empty object.
     pub fn is_empty(&self) -> bool {
-        self.0 == "{}"
+        self.0.is_empty()
     }
 
     /// Builds canonical text from a serde value.
@@ -43,7 +51,7 @@ impl Json {
 
     /// The members of an object in canonical order: decoded key and canonical text of the value.
     pub fn members(&self) -> Vec<(Cow<'_, str>, &str)> {
-        let mut scan = Scan { text: &self.0, at: 0, depth: 0 };
+        let mut scan = Scan::new(&self.0);
         let mut members = Vec::new();
         if scan.peek() != Some(b'{') {
             return members;
@@ -63,24 +71,82 @@ impl Json {
     }
 }
 
-impl Default for Json {
-    fn default() -> Self {
-        Self("{}".to_owned())
-    }
-}
-
 /// Decodes the canonical text of a JSON string; `None` for any other value.
 pub fn text_of(json: &str) -> Option<String> {
-    json.starts_with('"').then(|| Scan { text: json, at: 0, depth: 0 }.string().ok().map(Cow::into_owned)).flatten()
+    json.starts_with('"').then(|| Scan::new(json).string().ok().map(Cow::into_owned)).flatten()
 }
 
-struct Scan<'a> {
+/// A place in JSON text.
+pub(super) struct Scan<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    /// Whether the text has control characters, so that each string is looked at for them.
+    controls: bool,
 }
 
 impl<'a> Scan<'a> {
+    /// The beginning of a text.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, at: 0, depth: 0, controls: has_controls(text) }
+    }
+
+    /// Whether nothing but space is left.
+    pub(super) fn ends(&mut self) -> bool {
+        self.space();
+        self.at == self.text.len()
+    }
+
+    /// Steps over a byte, and space before it; `None` if it is another one.
+    #[inline]
+    pub(super) fn take(&mut self, byte: u8) -> Option<()> {
+        self.space();
+        (self.peek() == Some(byte)).then(|| self.at += 1)
+    }
+
+    /// A string without escapes; `None` for anything else.
+    #[inline]
+    pub(super) fn plain(&mut self) -> Option<&'a str> {
+        self.space();
+        let start = self.at + 1;
+        (self.peek() == Some(b'"') && self.plain_string()).then(|| &self.text[start..self.at - 1])
+    }
+
+    /// A whole number without sign or exponent, below 10^18; `None` for anything else.
+    pub(super) fn digits(&mut self) -> Option<u64> {
+        self.space();
+        let rest = &self.text.as_bytes()[self.at..];
+        let length = rest.iter().position(|b| !b.is_ascii_digit()).unwrap_or(rest.len());
+        let zero = length > 1 && rest[0] == b'0';
+        if length == 0 || length > 18 || zero || matches!(rest.get(length), Some(b'.' | b'e' | b'E')) {
+            return None;
+        }
+        self.at += length;
+        Some(rest[..length].iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0')))
+    }
+
+    /// `true` or `false`; `None` for anything else.
+    pub(super) fn boolean(&mut self) -> Option<bool> {
+        self.space();
+        let rest = &self.text[self.at..];
+        let (value, length) = if rest.starts_with("true") { (true, 4) } else { (false, 5) };
+        (value || rest.starts_with("false")).then(|| {
+            self.at += length;
+            value
+        })
+    }
+
+    /// An object in canonical form; `None` for anything else, and for what cannot be canonical.
+    pub(super) fn canonical_object(&mut self) -> Option<Json> {
+        self.space();
+        if self.peek() != Some(b'{') {
+            return None;
+        }
+        let mut out = String::new();
+        self.value(&mut out).ok()?;
+        Some(Json::of_canonical(out))
+    }
+
     /// Steps over a canonical value; whether there was one.
     fn skip(&mut self) -> bool {
         let bytes = self.text.as_bytes();
@@ -231,15 +297,16 @@ impl<'a> Scan<'a> {
     }
 
     /// Steps over a string that is its own canonical form; leaves the position alone otherwise.
+    #[inline]
     fn plain_string(&mut self) -> bool {
-        let bytes = &self.text.as_bytes()[self.at + 1..];
-        match bytes.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)) {
-            Some(end) if bytes[end] == b'"' => {
-                self.at += end + 2;
-                true
-            }
-            _ => false,
+        let start = self.at + 1;
+        let bytes = &self.text.as_bytes()[start..];
+        let end = find_special(bytes);
+        if bytes.get(end) != Some(&b'"') || (self.controls && has_controls(&self.text[start..start + end])) {
+            return false;
         }
+        self.at = start + end + 1;
+        true
     }
 
     fn string(&mut self) -> Result<Cow<'a, str>, String> {
@@ -282,8 +349,83 @@ impl<'a> Scan<'a> {
             .unwrap_or(rest.len());
         let text = &self.text[self.at..self.at + length];
         self.at += length;
+        if is_short_number(text.as_bytes()) {
+            out.push_str(text);
+            return Ok(());
+        }
+        if !is_number(text.as_bytes()) {
+            return Err(format!("`{}` is no number", crate::digest::brief(text)));
+        }
         write_number(text, out)
     }
+}
+
+/// The first quote or backslash, or the length.
+#[inline]
+fn find_special(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // Zero bytes get their high bit; of several only the lowest is certain.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (i, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let special = (zeros(word ^ (ONES * 0x22)) | zeros(word ^ (ONES * 0x5c))) & HIGH;
+        if special != 0 {
+            return i * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
+    words.len() * 8 + rest.iter().position(|b| matches!(b, b'"' | b'\\')).unwrap_or(rest.len())
+}
+
+/// Whether a text has control characters below U+0020, white space among them.
+fn has_controls(text: &str) -> bool {
+    // Without an early exit the compiler tests many bytes at once.
+    text.bytes().fold(false, |any, b| any | (b < 0x20))
+}
+
+/// Whether a number is its own canonical form for certain: at most 15 digits, no exponent, no needless zero.
+///
+/// Decimals of at most 15 digits are different doubles, so the shortest text of one is itself.
+pub(super) fn is_short_number(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.is_empty() || digits.len() > 16 {
+        return false;
+    }
+    let whole = digits.iter().position(|b| !b.is_ascii_digit()).unwrap_or(digits.len());
+    if whole == digits.len() {
+        return whole < 16 && (digits[0] != b'0' || text == b"0");
+    }
+    let fraction = &digits[whole + 1..];
+    let zeros = fraction.iter().take_while(|b| **b == b'0').count();
+    digits[whole] == b'.'
+        && whole > 0
+        && (digits[0] != b'0' || (whole == 1 && zeros < 6))
+        && fraction.iter().all(u8::is_ascii_digit)
+        && fraction.last().is_some_and(|last| *last != b'0')
+}
+
+/// Whether a text is a number by the grammar of JSON.
+fn is_number(text: &[u8]) -> bool {
+    let digits = |text: &[u8]| text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let whole = digits(text);
+    if whole == 0 || (whole > 1 && text[0] == b'0') {
+        return false;
+    }
+    let mut rest = &text[whole..];
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let length = digits(fraction);
+        if length == 0 {
+            return false;
+        }
+        rest = &fraction[length..];
+    }
+    if let [b'e' | b'E', exponent @ ..] = rest {
+        let exponent = exponent.strip_prefix(b"+").or_else(|| exponent.strip_prefix(b"-")).unwrap_or(exponent);
+        return !exponent.is_empty() && digits(exponent) == exponent.len();
+    }
+    rest.is_empty()
 }
 
 /// Writes a number in its canonical spelling.

@@ -2,9 +2,13 @@
 
 use super::canonical::{Json, write_string};
 use super::{About, Event, Input, Output, Parent, Ref, Role, RunRef};
+use crate::digest::Digest;
 
 /// The width of the text of `recorded`, so that it can be set last.
 const RECORDED_BYTES: usize = 27;
+
+/// Room for a usual event.
+const LEAF_BYTES_USUAL: usize = 1024;
 
 /// What stands for `recorded` until it is known.
 const BLANK: &str = "1970-01-01T00:00:00.000000Z";
@@ -21,7 +25,8 @@ pub struct Leaf {
 impl Leaf {
     /// Serializes an event; `id` is its own or the digest of the bytes as received.
     pub fn new(event: &Event, id: &str) -> Self {
-        let mut out = Object { text: String::with_capacity(1024) };
+        let mut out = Object { text: String::with_capacity(LEAF_BYTES_USUAL) };
+        out.open();
         if !event.about.is_empty() {
             out.list("about", &event.about, about);
         }
@@ -91,10 +96,8 @@ struct Object {
 
 impl Object {
     fn key(&mut self, key: &str) {
-        match self.text.as_bytes().last() {
-            None => self.text.push('{'),
-            Some(b'{') => {}
-            Some(_) => self.text.push(','),
+        if !self.text.ends_with('{') {
+            self.text.push(',');
         }
         self.text.push('"');
         self.text.push_str(key);
@@ -115,6 +118,17 @@ impl Object {
         if let Some(value) = value {
             self.string(key, value.as_ref());
         }
+    }
+
+    fn digest(&mut self, key: &str, digest: &Digest) {
+        self.key(key);
+        if digest.weak_label().is_some() {
+            return write_string(&digest.text(), &mut self.text);
+        }
+        // Hex digits need no escapes.
+        self.text.push('"');
+        digest.write(&mut self.text);
+        self.text.push('"');
     }
 
     fn json(&mut self, key: &str, value: &Json) {
@@ -145,9 +159,11 @@ impl Object {
 }
 
 fn digests(reference: &Ref, out: &mut Object) {
-    out.option("digest", reference.digest.as_ref().map(super::super::digest::Digest::as_str).as_ref());
+    if let Some(digest) = &reference.digest {
+        out.digest("digest", digest);
+    }
     if !reference.digests.is_empty() {
-        out.list("digests", &reference.digests, |d, out| write_string(d.as_str(), &mut out.text));
+        out.list("digests", &reference.digests, |digest, out| write_string(&digest.text(), &mut out.text));
     }
 }
 

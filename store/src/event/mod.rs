@@ -5,6 +5,7 @@ pub mod canonical;
 mod leaf;
 mod outline;
 mod parse;
+mod quick;
 
 use std::fmt;
 
@@ -12,7 +13,7 @@ pub use args::{Args, ArgumentKind};
 pub use canonical::Json;
 pub use leaf::Leaf;
 pub(crate) use outline::part_id;
-pub use outline::{Outlined, Payload, Prepared, prepare};
+pub use outline::{Outlined, Payload, Prepared, prepare, prepare_into};
 pub use parse::Refusal;
 pub(crate) use parse::version_number;
 

@@ -2,7 +2,7 @@
 
 use super::canonical::write_string;
 use super::{Event, Input, Json, LEAF_BYTES_MAX, Leaf, Output, Refusal, State};
-use crate::digest::Blake3;
+use crate::digest::{Blake3, Received};
 
 /// A facet or value above this many bytes is outlined.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
@@ -37,7 +37,7 @@ pub struct Prepared {
     /// Its own id or the digest of the bytes as received.
     pub id: String,
     /// The digest of the bytes as received, for an event with its own id.
-    pub received: Option<Blake3>,
+    pub received: Option<Received>,
     /// The canonical bytes, `recorded` still blank.
     pub leaf: Leaf,
     /// The values that were moved out; stored before the event is appended.
@@ -51,13 +51,30 @@ pub struct Prepared {
 /// `received` are the bytes as they came (for our own events: none, they carry an id).
 /// `seal` lists the facet names that are always outlined. `salt` seeds the salts.
 /// More than one event comes back only if inputs and outputs had to be spread over `running` events.
-pub fn prepare(event: Event, received: &[u8], seal: &[String], salt: &[u8; 32]) -> Result<Vec<Prepared>, Refusal> {
+pub fn prepare(
+    event: impl Into<Box<Event>>,
+    received: &[u8],
+    seal: &[String],
+    salt: &[u8; 32],
+) -> Result<Vec<Prepared>, Refusal> {
+    let mut prepared = Vec::with_capacity(1);
+    prepare_into(&mut prepared, event.into(), received, seal, salt)?;
+    Ok(prepared)
+}
+
+/// As [`prepare`], and adds what comes of it to a list.
+pub fn prepare_into(
+    prepared: &mut Vec<Prepared>,
+    mut event: Box<Event>,
+    received: &[u8],
+    seal: &[String],
+    salt: &[u8; 32],
+) -> Result<(), Refusal> {
     let digest = Blake3::of(received);
     let (id, received) = match &event.id {
-        Some(id) => (id.clone(), Some(digest)),
+        Some(id) => (id.clone(), Some(Received::of(&digest))),
         None => (digest.to_string(), None),
     };
-    let mut event = event;
     let mut payloads = Vec::new();
     outline_listed(&mut event, seal, salt, &mut payloads);
     let mut leaf = Leaf::new(&event, &id);
@@ -65,9 +82,11 @@ pub fn prepare(event: Event, received: &[u8], seal: &[String], salt: &[u8; 32]) 
         leaf = Leaf::new(&event, &id);
     }
     if leaf.as_bytes().len() <= LEAF_BYTES_MAX {
-        return Ok(vec![Prepared { event: Box::new(event), id, received, leaf, payloads, following: 0 }]);
+        prepared.push(Prepared { event, id, received, leaf, payloads, following: 0 });
+        return Ok(());
     }
-    spread(event, &id, received, payloads)
+    prepared.append(&mut spread(*event, &id, received, payloads)?);
+    Ok(())
 }
 
 fn sections(event: &mut Event) -> [(&'static str, &mut Json); 5] {
@@ -177,7 +196,12 @@ type Unit = (Vec<Input>, Option<Output>);
 ///
 /// Inputs come before the event itself, as they resolve before outputs; outputs come after it, so that a table that
 /// this event completes is minted where its rows, tags and `from` stand. A start comes first, as it opens the attempt.
-fn spread(event: Event, id: &str, received: Option<Blake3>, payloads: Vec<Payload>) -> Result<Vec<Prepared>, Refusal> {
+fn spread(
+    event: Event,
+    id: &str,
+    received: Option<Received>,
+    payloads: Vec<Payload>,
+) -> Result<Vec<Prepared>, Refusal> {
     let too_large = |event: &Event| {
         let bytes = Leaf::new(event, id).as_bytes().len();
         Refusal::whole(format!(
@@ -201,7 +225,7 @@ fn spread(event: Event, id: &str, received: Option<Blake3>, payloads: Vec<Payloa
     for (mut part, n) in before.into_iter().chain(after).zip(1..) {
         let part_id = part_id(id, n);
         part.id = Some(part_id.clone());
-        let received = Some(received.unwrap_or_else(|| Blake3::of(part_id.as_bytes())));
+        let received = Some(received.unwrap_or_else(|| Received::of(&Blake3::of(part_id.as_bytes()))));
         let leaf = Leaf::new(&part, &part_id);
         prepared.push(Prepared {
             leaf,

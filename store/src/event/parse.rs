@@ -12,14 +12,14 @@ use super::{
     About, Args, EntityKind, Event, Evidence, FORMAT_VERSION, Input, Json, Kind, NAME_BYTES_MAX, Outcome, Output,
     Parent, Ref,
 };
-use super::{Role, RunRef, State, canonical};
+use super::{Role, RunRef, State, canonical, quick};
 use crate::digest::{Algorithm, Digest, brief};
 use crate::time::Time;
 
 /// The largest integer that a typed field may hold (2^53).
-const INTEGER_MAX: u64 = 1 << 53;
+pub(super) const INTEGER_MAX: u64 = 1 << 53;
 /// The most inputs, outputs or about entries of one received event.
-const REFS_MAX: usize = 100_000;
+pub(super) const REFS_MAX: usize = 100_000;
 
 /// Why an event was refused: the field, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,8 +158,18 @@ struct RawRef {
 
 impl Event {
     /// Reads one event as an emitter sends it; `caller` is the actor where it names none.
-    pub fn parse(bytes: &[u8], caller: &str) -> Result<Self, Refusal> {
+    pub fn parse(bytes: &[u8], caller: &str) -> Result<Box<Self>, Refusal> {
         let text = utf8(bytes)?;
+        let event = match quick::read(text, caller) {
+            Some(event) => event,
+            None => Box::new(Self::parse_strictly(text, caller)?),
+        };
+        event.check()?;
+        Ok(event)
+    }
+
+    /// Reads one event and explains what is wrong with it; its check is still to be done.
+    pub(super) fn parse_strictly(text: &str, caller: &str) -> Result<Self, Refusal> {
         let quoted;
         let raw = match serde_json::from_str::<RawEvent<'_>>(text) {
             Ok(raw) => raw,
@@ -188,9 +198,7 @@ impl Event {
         if raw.outlined.is_some() {
             return Err(Refusal::at("outlined", "is set by the store, not by an emitter"));
         }
-        let event = convert(raw, caller)?;
-        event.check()?;
-        Ok(event)
+        convert(raw, caller)
     }
 
     /// Reads an event back from its leaf, with the instant at which it was recorded.
@@ -529,7 +537,7 @@ fn integer(field: &str, value: Option<u64>) -> Result<Option<u64>, Refusal> {
     }
 }
 
-fn check_metrics(metrics: &Json) -> Result<(), Refusal> {
+pub(super) fn check_metrics(metrics: &Json) -> Result<(), Refusal> {
     for (key, value) in metrics.members() {
         let good = match value.as_bytes().first() {
             Some(b'"') => matches!(value, "\"NaN\"" | "\"Infinity\"" | "\"-Infinity\""),
@@ -551,6 +559,9 @@ fn check_metrics(metrics: &Json) -> Result<(), Refusal> {
 
 /// Whether a double holds what was said: a finite number, and no integer over 2^53 that would lose digits.
 fn is_exact(number: &str) -> bool {
+    if canonical::is_short_number(number.as_bytes()) {
+        return true;
+    }
     number.parse::<f64>().is_ok_and(|n| {
         let mut text = String::new();
         canonical::write_double(n, &mut text);

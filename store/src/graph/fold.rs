@@ -572,7 +572,7 @@ pub(super) fn strong(reference: &Ref) -> impl Iterator<Item = &Digest> {
 /// or a weak digest.
 pub(super) fn label_of(reference: &Ref, output: bool) -> Option<&str> {
     let version = reference.version.as_deref().filter(|v| output || crate::event::version_number(v).is_none());
-    let weak = || reference.digest.iter().chain(&reference.digests).find(|d| !is_strong(d)).map(Digest::as_str);
+    let weak = || reference.digest.iter().chain(&reference.digests).find_map(Digest::weak_label);
     reference.label.as_deref().or(version).or_else(weak)
 }
 

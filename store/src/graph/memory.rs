@@ -16,11 +16,13 @@ pub(super) type HashMap<K, V> = AnyMap<K, V, RandomState>;
 /// See [`HashMap`].
 pub(super) type HashSet<K> = AnySet<K, RandomState>;
 
-/// The versions that hold digests; most digests have one.
+/// The versions that may hold digests, by the first eight bytes of these; most digests have one version.
+///
+/// A quarter of the room of whole digests; whoever asks compares with the digests of the versions.
 #[derive(Default)]
 pub(super) struct Holders {
-    first: HashMap<[u8; 32], u32>,
-    more: HashMap<[u8; 32], Vec<u32>>,
+    first: HashMap<u64, u32>,
+    more: HashMap<u64, Vec<u32>>,
 }
 
 impl Holders {
@@ -28,20 +30,26 @@ impl Holders {
         self.first.len()
     }
 
-    pub(super) fn push(&mut self, digest: [u8; 32], version: u32) {
-        let first = *self.first.entry(digest).or_insert(version);
+    pub(super) fn push(&mut self, digest: &[u8; 32], version: u32) {
+        let first = *self.first.entry(key::head(digest)).or_insert(version);
         if first != version {
-            let more = self.more.entry(digest).or_default();
+            let more = self.more.entry(key::head(digest)).or_default();
             if !more.contains(&version) {
                 more.push(version);
             }
         }
     }
 
-    /// The holders of a digest, ascending; `None` if it is not at hand.
-    pub(super) fn get(&self, digest: &[u8; 32]) -> Option<Vec<u32>> {
-        let first = *self.first.get(digest)?;
-        Some([first].into_iter().chain(self.more.get(digest).into_iter().flatten().copied()).collect())
+    /// Whether versions of a digest, or of one that begins like it, are at hand.
+    pub(super) fn knows(&self, digest: &[u8; 32]) -> bool {
+        self.first.contains_key(&key::head(digest))
+    }
+
+    /// The versions that may hold a digest.
+    pub(super) fn candidates(&self, digest: &[u8; 32]) -> impl Iterator<Item = u32> {
+        let head = key::head(digest);
+        let first = self.first.get(&head).copied();
+        first.into_iter().chain(self.more.get(&head).into_iter().flatten().copied())
     }
 }
 

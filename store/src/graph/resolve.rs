@@ -90,7 +90,7 @@ impl Fold {
         let named = Ref {
             kind: Some(reference.kind.unwrap_or(EntityKind::Artifact)),
             namespace: reference.namespace.clone(),
-            name: digest.map(|d| d.as_str().to_owned()),
+            name: digest.map(ToString::to_string),
             ..Ref::default()
         };
         (self.entity(&named, namespace), None)
@@ -386,7 +386,7 @@ impl Fold {
         let news: Vec<Digest> = strong(reference).filter(|d| !has.contains(&d.key())).cloned().collect();
         for digest in news {
             self.further_digest(version, &digest, false);
-            let symbol = self.symbol(digest.as_str());
+            let symbol = self.symbol(&digest.text());
             self.take(version, TOOK_DIGEST, symbol.into(), place.position);
         }
         if label != 0 && self.label(version) == 0 {
@@ -399,7 +399,7 @@ impl Fold {
 
     /// Keeps the text of a digest that is not the main blake3 one.
     fn further_digest(&mut self, version: u32, digest: &Digest, indexed: bool) {
-        let symbol = self.symbol(digest.as_str());
+        let symbol = self.symbol(&digest.text());
         self.m.t.x_pair.push(super::tables::pair(version, symbol));
         self.m.taken.entry(version).or_default().push(digest.key());
         if !indexed {
@@ -416,13 +416,12 @@ impl Fold {
     fn note_digest(&mut self, digest: [u8; 32], version: u32) {
         self.m.t.digest_key.push(key::short_head(&digest));
         self.m.t.digest_version.push(version);
-        if !self.m.complete && self.m.digests.get(&digest).is_none() {
-            let sealed = self.stack.versions_with(&digest);
-            for holder in sealed {
-                self.m.digests.push(digest, holder);
+        if !self.m.complete && !self.m.digests.knows(&digest) {
+            for holder in self.stack.versions_beginning_with(&digest) {
+                self.m.digests.push(&digest, holder);
             }
         }
-        self.m.digests.push(digest, version);
+        self.m.digests.push(&digest, version);
     }
 
     fn find_label(&mut self, entity: u32, label: u32) -> Option<u32> {
@@ -456,6 +455,10 @@ impl Fold {
         digests
     }
 
+    fn holds(&self, version: u32, digest: &[u8; 32]) -> bool {
+        self.first_digest(version) == *digest || self.digests(version).contains(digest)
+    }
+
     fn same_bytes(&self, reference: &Ref, version: u32) -> bool {
         let has = self.digests(version);
         strong(reference).any(|d| has.contains(&d.key()))
@@ -474,10 +477,13 @@ impl Fold {
     /// The versions, of any name, that hold a digest of a reference, ascending.
     pub(super) fn holders(&self, reference: &Ref) -> Vec<u32> {
         let mut found: Vec<u32> = strong(reference)
-            .flat_map(|d| match self.m.digests.get(&d.key()) {
-                Some(holders) => holders,
-                None if self.m.complete => Vec::new(),
-                None => self.stack.versions_with(&d.key()),
+            .flat_map(|d| {
+                let digest = d.key();
+                if self.m.complete || self.m.digests.knows(&digest) {
+                    self.m.digests.candidates(&digest).filter(|v| self.holds(*v, &digest)).collect()
+                } else {
+                    self.stack.versions_with(&digest)
+                }
             })
             .collect();
         found.sort_unstable();

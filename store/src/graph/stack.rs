@@ -248,11 +248,17 @@ impl Stack {
 
     /// The versions that hold a digest, ascending.
     pub(crate) fn versions_with(&self, digest: &[u8; 32]) -> Vec<u32> {
+        let mut found = self.versions_beginning_with(digest);
+        found.retain(|version| self.has_digest(*version, digest));
+        found
+    }
+
+    /// The versions that hold a digest which begins like a given one, ascending.
+    pub(crate) fn versions_beginning_with(&self, digest: &[u8; 32]) -> Vec<u32> {
         let key = key::short_head(digest);
         let mut found = Vec::new();
         for s in &self.segments {
-            let versions = s.digest_key().rows_of(key).map(|row| s.digest_version().get(row)).collect::<Vec<_>>();
-            found.extend(versions.into_iter().filter(|version| self.has_digest(*version, digest)));
+            found.extend(s.digest_key().rows_of(key).map(|row| s.digest_version().get(row)));
         }
         found.sort_unstable();
         found.dedup();

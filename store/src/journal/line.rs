@@ -2,6 +2,7 @@
 
 use std::io::BufRead as _;
 
+use crate::digest::Received;
 use crate::event::LEAF_BYTES_MAX;
 
 /// The longest line, in bytes, with its newline.
@@ -9,6 +10,7 @@ pub(crate) const LINE_BYTES_MAX: usize = LEAF_BYTES_MAX + 128;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const CRC_DIGITS: usize = 8;
+const RECEIVED_DIGITS: usize = 32;
 
 /// One record of the journal, borrowed from the buffer that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub struct Record<'a> {
     /// Its position, the index of its leaf.
     pub position: u64,
     /// The digest of the bytes as received, for an event with an id of its own.
-    pub received: Option<[u8; 32]>,
+    pub received: Option<Received>,
     /// The canonical event.
     pub leaf: &'a [u8],
     /// The whole line with its newline, as stored.
@@ -29,7 +31,7 @@ pub struct RecordBuf {
     /// Its position.
     pub position: u64,
     /// The digest of the bytes as received, for an event with an id of its own.
-    pub received: Option<[u8; 32]>,
+    pub received: Option<Received>,
     /// The canonical event.
     pub leaf: Vec<u8>,
 }
@@ -41,8 +43,8 @@ impl From<Record<'_>> for RecordBuf {
 }
 
 /// Writes one line and returns its checksum.
-pub(crate) fn write(position: u64, received: Option<&[u8; 32]>, leaf: &[u8], out: &mut Vec<u8>) -> u32 {
-    out.reserve(leaf.len() + 100);
+pub(crate) fn write(position: u64, received: Option<Received>, leaf: &[u8], out: &mut Vec<u8>) -> u32 {
+    out.reserve(leaf.len() + 68);
     let start = out.len();
     write_decimal(position, out);
     let crc_at = out.len() + 1;
@@ -51,7 +53,11 @@ pub(crate) fn write(position: u64, received: Option<&[u8; 32]>, leaf: &[u8], out
     out.push(b' ');
     match received {
         None => out.push(b'-'),
-        Some(bytes) => bytes.iter().for_each(|b| out.extend([HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]])),
+        Some(Received(bytes)) => {
+            let digits: [u8; RECEIVED_DIGITS] =
+                std::array::from_fn(|i| HEX[usize::from(bytes[i / 2] >> (4 * (1 - i % 2)) & 15)]);
+            out.extend_from_slice(&digits);
+        }
     }
     out.push(b' ');
     out.extend_from_slice(leaf);
@@ -93,7 +99,10 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Record<'_>, u32), &'static str> {
     let body = &body[rest + 1..];
     let (received, leaf) = match body {
         [b'-', b' ', leaf @ ..] => (None, leaf),
-        _ if body.len() > 65 && body[64] == b' ' => (Some(digest(&body[..64]).ok_or("no digest")?), &body[65..]),
+        _ if body.len() > RECEIVED_DIGITS + 1 && body[RECEIVED_DIGITS] == b' ' => {
+            let (digits, leaf) = body.split_at(RECEIVED_DIGITS);
+            (Some(digest(digits).ok_or("no digest")?), &leaf[1..])
+        }
         _ => return Err("no digest"),
     };
     Ok((Record { position, received, leaf, line }, crc))
@@ -131,12 +140,12 @@ fn checksum(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, b| Some(value << 4 | u32::from(nibble(*b)?)))
 }
 
-fn digest(hex: &[u8]) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
+fn digest(hex: &[u8]) -> Option<Received> {
+    let mut bytes = [0; RECEIVED_DIGITS / 2];
     for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
         *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
     }
-    Some(bytes)
+    Some(Received(bytes))
 }
 
 /// The lines of a buffer, each with its newline and its offset; the last may lack the newline.

@@ -46,7 +46,7 @@ pub use verify::{CutFile, Damage, JournalReport};
 pub use writer::JournalWriter;
 
 pub(crate) use block::Block;
-pub(crate) use line::{Lines, parse_at as parse_line_at};
+pub(crate) use line::{Lines, parse as parse_line, parse_at as parse_line_at};
 pub(crate) use read::StoredFrame;
 pub(crate) use sealed::STORED_BYTES_MAX;
 pub(crate) use segment::FRAME_BYTES;
@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     /// When a segment is sealed.
     pub(crate) segment_bytes: u64,
     cache: Mutex<read::Cache>,
+    /// The room of the last writer's lines, so that the next need not ask for it anew.
+    buffer: Mutex<Vec<u8>>,
     /// The thread that seals; there is one at most.
     sealing: Mutex<Option<JoinHandle<()>>>,
 }
@@ -141,8 +143,15 @@ impl Journal {
     pub fn open_on(medium: Arc<dyn Medium>, dir: &Path, segment_bytes: u64) -> Result<Self> {
         let dir = fs::canonicalize(dir).map_err(|_| StoreError::NoStore { path: dir.to_owned() })?;
         let poisoned = AtomicBool::new(false);
-        let shared =
-            Shared { dir, medium, poisoned, segment_bytes, cache: Mutex::default(), sealing: Mutex::default() };
+        let shared = Shared {
+            dir,
+            medium,
+            poisoned,
+            segment_bytes,
+            cache: Mutex::default(),
+            buffer: Mutex::default(),
+            sealing: Mutex::default(),
+        };
         let journal = Self { shared: Arc::new(shared) };
         journal.head().map(|_| journal)
     }

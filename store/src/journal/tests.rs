@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use tempfile::TempDir;
 
 use super::*;
+use crate::digest::Received;
 use crate::time::Time;
 
 pub(super) const WAIT: Duration = Duration::from_secs(5);
@@ -18,8 +19,8 @@ pub(super) fn leaf(i: u64) -> Vec<u8> {
         .into_bytes()
 }
 
-fn received(i: u64) -> Option<[u8; 32]> {
-    (!i.is_multiple_of(3)).then(|| crate::digest::Blake3::of(&leaf(i)).0)
+fn received(i: u64) -> Option<Received> {
+    (!i.is_multiple_of(3)).then(|| Received::of(&crate::digest::Blake3::of(&leaf(i))))
 }
 
 pub(super) fn append(writer: &mut JournalWriter, events: std::ops::Range<u64>) {

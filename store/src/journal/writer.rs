@@ -11,11 +11,15 @@ use super::medium::is_full;
 use super::recover::{Active, recover};
 use super::segment::{self, Form, log_path};
 use super::{Shared, reserve, sealed};
+use crate::digest::Received;
 use crate::error::{Result, StoreError};
 use crate::time::Time;
 
 /// The wait between two tries for the lock, doubled up to the second figure.
 const BACKOFF: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(5));
+
+/// A larger buffer is not kept for the next writer.
+const BUFFER_BYTES_KEPT: usize = 4 * 1024 * 1024;
 
 /// The right to append, held until it is dropped.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ impl JournalWriter {
             shared: Arc::clone(shared),
             head,
             next: head,
-            buffer: Vec::new(),
+            buffer: std::mem::take(&mut *shared.buffer.lock().unwrap_or_else(PoisonError::into_inner)),
             active,
             head_file,
             _lock: lock,
@@ -79,10 +83,10 @@ impl JournalWriter {
     /// Appends an event to the buffer and returns the position that it has once it is committed.
     ///
     /// A leaf that is too long or has a newline makes the commit fail, with all that is in the buffer.
-    pub fn append(&mut self, received: Option<[u8; 32]>, leaf: &[u8], recorded: Time) -> u64 {
+    pub fn append(&mut self, received: Option<Received>, leaf: &[u8], recorded: Time) -> u64 {
         let position = self.next.count;
         let start = self.buffer.len();
-        self.next.checksum = write(position, received.as_ref(), leaf, &mut self.buffer);
+        self.next.checksum = write(position, received, leaf, &mut self.buffer);
         let length = self.buffer.len() - start;
         if length > LINE_BYTES_MAX || leaf.contains(&b'\n') {
             self.refused.get_or_insert(position);
@@ -221,6 +225,10 @@ impl JournalWriter {
 
 impl Drop for JournalWriter {
     fn drop(&mut self) {
+        if self.buffer.capacity() <= BUFFER_BYTES_KEPT {
+            self.buffer.clear();
+            *self.shared.buffer.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut self.buffer);
+        }
         if !self.leaves_sealing {
             self.join();
         }

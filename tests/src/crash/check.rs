@@ -251,6 +251,6 @@ fn is_whole(read: &Event, id: &str) -> bool {
     let Some((source, n)) = of_id(id) else { return false };
     Event::parse(event(source, n).as_bytes(), "ana").is_ok_and(|mut sent| {
         sent.id = Some(id.to_owned());
-        sent == Event { id: Some(id.to_owned()), ..read.clone() }
+        *sent == Event { id: Some(id.to_owned()), ..read.clone() }
     })
 }
