@@ -4,4 +4,4 @@ mod engine;
 pub mod output;
 pub mod syntax;
 
-pub use engine::{Class, Limits, QueryError, ReadEvent, Request, answer};
+pub use engine::{Class, Explanation, Limits, Meaning, Operator, QueryError, ReadEvent, Request, answer, explain};

@@ -5,6 +5,7 @@ mod cli_bad_input;
 mod cli_commands;
 mod cli_errors;
 mod cli_exit;
+mod cli_explain;
 mod cli_ingest;
 mod cli_known_at;
 mod cli_openlineage;

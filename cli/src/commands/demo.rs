@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use lineage_ingest::run::Declared;
-use lineage_query::Limits;
 use lineage_query::output::Format;
+use lineage_query::{Limits, answer};
 use lineage_store::event::{EntityKind, Kind};
 use lineage_store::{FOLDER, Store};
 
@@ -17,7 +17,7 @@ use crate::exit::{ExitCode, Problem};
 use crate::reference::Target;
 use crate::session::Session;
 
-use super::{add, name, query, run};
+use super::{add, name, query, question, run};
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -239,7 +239,7 @@ fn ask(context: &Context, folder: &Path) -> anyhow::Result<()> {
 }
 
 fn answered(session: &Session, text: &str) -> anyhow::Result<lineage_query::output::Answer> {
-    query::ask(session, text, &[], Limits::default(), Format::Table)
+    question::ask_text(session, text, &[], Limits::default(), None, answer)
         .with_context(|| format!("the question \"{text}\" has no answer"))
 }
 

@@ -7,6 +7,7 @@ mod demo;
 mod deploy;
 mod doctor;
 mod event;
+mod explain;
 mod history;
 mod ingest;
 mod init;
@@ -14,6 +15,7 @@ mod judge;
 mod log;
 mod name;
 pub(crate) mod query;
+mod question;
 mod rebuild;
 mod retract;
 mod run;
@@ -85,6 +87,8 @@ commands! {
     Retract(retract::Retract),
     /// Ask a question
     Query(query::Query),
+    /// Say how a question is read, what its names and times mean, and what it costs
+    Explain(explain::Explain),
     /// Print a question in its canonical spelling
     Fmt(query::Fmt),
     /// List events, newest last

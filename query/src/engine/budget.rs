@@ -71,6 +71,11 @@ impl Budget {
         }
     }
 
+    /// The steps spent so far.
+    pub(crate) fn spent(&self) -> u64 {
+        self.spent.get()
+    }
+
     /// The most rows, where fewer than there are may be shown.
     pub(crate) fn rows_shown(&self) -> Option<u64> {
         self.limits.rows.filter(|_| self.limits.partial)
@@ -121,7 +126,7 @@ mod tests {
         assert_eq!(budget(limits.clone(), 4).settle(0).expect_err("one too many").code, "E0502");
         let partial = budget(Limits { partial: true, ..limits }, 9);
         assert!(partial.settle(0).expect("allowed").expect("a reason").contains("--budget-steps 3"));
-        assert_eq!(partial.spent.get(), 4, "nothing is spent once it is exceeded");
+        assert_eq!(partial.spent(), 4, "nothing is spent once it is exceeded");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod compare;
 mod difference;
 mod drawing;
 mod eval;
+mod explain;
 mod failure;
 mod happen;
 mod names;
@@ -28,6 +29,7 @@ mod witness;
 mod world;
 
 pub use budget::Limits;
+pub use explain::{Explanation, Meaning, Operator};
 pub use failure::{Class, QueryError};
 pub use whole::ReadEvent;
 
@@ -36,10 +38,12 @@ use lineage_store::graph::View;
 use lineage_store::time::Time;
 
 use crate::output::{Answer, KnownAt, Note};
-use crate::syntax;
 use crate::syntax::ast::{self, Statement};
+use crate::syntax::{self, Diagnostic};
 use ask::Asking;
-use resolve::{Resolver, unbuilt};
+use explain::Measured;
+use resolve::Resolver;
+use world::World;
 
 /// A question, with everything it may depend on.
 pub struct Request<'a> {
@@ -85,11 +89,12 @@ fn answer_statement(view: &View, statement: &Statement, request: &Request<'_>) -
 }
 
 fn answer_in(resolver: &Resolver<'_>, statement: &Statement) -> Result<Answer, QueryError> {
-    let request = resolver.request;
     let (world, as_of) =
         resolver.world(statement.as_of.as_ref(), statement.known_at.as_ref(), statement.including_retracted, None)?;
     if statement.explain {
-        return Err(unbuilt("`explain`", ast::Span::new(0, 7)).into());
+        let told = Diagnostic::new("E0117", "an explanation has no rows")
+            .label(ast::Span::new(0, 7), "not a question for rows");
+        return Err(told.help("`lineage explain` tells it as text, with --json as JSON").into());
     }
     let late = statement.known_at.is_none() && as_of.is_some();
     let mut found = Asking { resolver, world: &world, statement, late }.found()?;
@@ -106,20 +111,67 @@ fn answer_in(resolver: &Resolver<'_>, statement: &Statement) -> Result<Answer, Q
         position: u64::from(world.view.count()).saturating_sub(1),
         head: None,
         as_of,
-        known_at: match &statement.known_at {
-            None => None,
-            Some(ast::KnownAt::Log(position, _)) => Some(KnownAt::Log(*position)),
-            // Before the first event there is no position that says the same again.
-            Some(ast::KnownAt::Time(time)) => Some(match world.view.count().checked_sub(1) {
-                Some(last) => KnownAt::Log(last.into()),
-                None => KnownAt::Time(resolver.stretch(time, request.now)?.last(request.now)),
-            }),
-        },
+        known_at: known_at(statement, resolver, &world)?,
         now: resolver.used_now.borrow().then_some(world.until),
         complete,
         notes: found.notes,
         edition: syntax::EDITION,
         batch: found.batch,
         graph: found.graph,
+    })
+}
+
+/// The position of `known at`, or its instant if nothing was recorded by then.
+fn known_at(statement: &Statement, resolver: &Resolver<'_>, world: &World) -> Result<Option<KnownAt>, QueryError> {
+    Ok(match &statement.known_at {
+        None => None,
+        Some(ast::KnownAt::Log(position, _)) => Some(KnownAt::Log(*position)),
+        // Before the first event there is no position that says the same again.
+        Some(ast::KnownAt::Time(time)) => Some(match world.view.count().checked_sub(1) {
+            Some(last) => KnownAt::Log(last.into()),
+            None => KnownAt::Time(resolver.stretch(time, resolver.request.now)?.last(resolver.request.now)),
+        }),
+    })
+}
+
+/// Explains a statement, with or without the word `explain` before it, over a view of everything recorded.
+///
+/// It is answered for that, within the limits of the request.
+pub fn explain(view: &View, request: &Request<'_>) -> Result<Explanation, QueryError> {
+    let statement = syntax::parse(request.text)
+        .map_err(|diagnostics| QueryError::Statement { class: Class::Syntax, diagnostics })?;
+    let explanation = explain_statement(view, Statement { explain: false, ..statement }, request);
+    view.check()?;
+    explanation.map_err(|error| error.with_fixes(request.text))
+}
+
+fn explain_statement(view: &View, statement: Statement, request: &Request<'_>) -> Result<Explanation, QueryError> {
+    let resolver = Resolver::new(request, view).tracing();
+    let explanation = explain_in(&resolver, statement);
+    resolver.whole.check()?;
+    explanation
+}
+
+fn explain_in(resolver: &Resolver<'_>, statement: Statement) -> Result<Explanation, QueryError> {
+    let (world, as_of) =
+        resolver.world(statement.as_of.as_ref(), statement.known_at.as_ref(), statement.including_retracted, None)?;
+    let asking = Asking { resolver, world: &world, statement: &statement, late: false };
+    let Measured { operators, rows, steps, steps_at_most } = Measured::of(&asking)?;
+    world.budget.settle(rows)?;
+    let (names, times) = resolver.trace.as_ref().map(|trace| trace.told(resolver.request.text)).unwrap_or_default();
+    Ok(Explanation {
+        canonical: syntax::print_english(&statement),
+        terse: syntax::print_terse(&statement),
+        names,
+        times,
+        position: u64::from(world.view.count()).saturating_sub(1),
+        as_of,
+        known_at: known_at(&statement, resolver, &world)?,
+        now: resolver.used_now.borrow().then_some(world.until),
+        operators,
+        rows,
+        steps,
+        steps_at_most,
+        statement,
     })
 }

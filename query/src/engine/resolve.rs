@@ -9,8 +9,10 @@ use lineage_store::time::Time;
 
 use super::Request;
 use super::attribute::{Attribute, BuiltIn, Sort};
+use super::bits::Nodes;
 use super::budget::Budget;
 use super::clock::{self, Stretch};
+use super::explain::Trace;
 use super::names;
 use super::plan::{
     BetweenPlan, Constant, Environments, OperandPlan, Plan, PredPlan, RelPlan, Span as WindowSpan, TestPlan, When,
@@ -33,6 +35,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) whole: Rc<Whole>,
     /// What the answer may cost.
     budget: Rc<Budget>,
+    /// Where meanings are written down, if they are wanted.
+    pub(crate) trace: Option<Trace>,
     /// Whether `now` had a part in the answer.
     pub(crate) used_now: RefCell<bool>,
     /// Parameters that were used.
@@ -45,7 +49,13 @@ impl<'a> Resolver<'a> {
     pub(crate) fn new(request: &'a Request<'a>, head: &'a View) -> Self {
         let whole = Rc::new(Whole::new(Rc::clone(&request.events)));
         let budget = Rc::new(Budget::new(request.limits.clone()));
-        Self { request, head, whole, budget, used_now: RefCell::new(false), used: RefCell::default() }
+        let used_now = RefCell::new(false);
+        Self { request, head, whole, budget, trace: None, used_now, used: RefCell::default() }
+    }
+
+    /// The same, writing down what names and times mean.
+    pub(crate) fn tracing(self) -> Self {
+        Self { trace: Some(Trace::default()), ..self }
     }
 
     /// The world of `as of` and `known at`; without them the given one's.
@@ -121,13 +131,13 @@ impl<'a> Resolver<'a> {
             Set::Ref(reference) => {
                 let name = self.name(&reference.name)?;
                 let version = reference.version.as_ref().map(|v| self.name(v)).transpose()?;
-                Plan::Nodes(world.nodes_of_ref(reference, &name, version.as_deref())?)
+                self.traced(reference.span, world.nodes_of_ref(reference, &name, version.as_deref())?, world)
             }
-            Set::Hash(hash) => Plan::Nodes(world.nodes_of_hash(hash)?),
+            Set::Hash(hash) => self.traced(hash.span, world.nodes_of_hash(hash)?, world),
             Set::File(file) => {
                 let digest: Blake3 = (self.request.digest_of_file)(&file.path)
                     .map_err(|what| Diagnostic::new("E0201", what).label(file.span, "cannot be read"))?;
-                Plan::Nodes(world.nodes_of_file(file, &digest.0)?)
+                self.traced(file.span, world.nodes_of_file(file, &digest.0)?, world)
             }
             Set::Saved(saved) => return Err(unbuilt("saved queries", saved.span)),
             Set::And(members) => Plan::And(members.iter().map(|m| self.set(m, world)).collect::<Resolved<_>>()?),
@@ -193,6 +203,14 @@ impl<'a> Resolver<'a> {
             to: Some(self.set(&paths.to, world)?),
             avoiding: paths.avoiding.as_ref().map(|a| self.set(a, world)).transpose()?,
         })
+    }
+
+    /// The plan of a reference.
+    fn traced(&self, span: Span, nodes: Nodes, world: &World) -> Plan {
+        if let Some(trace) = &self.trace {
+            trace.name(span, &nodes, world);
+        }
+        Plan::Nodes(nodes)
     }
 
     fn at(&self, at: &At, world: &World) -> Resolved<Plan> {
@@ -375,9 +393,13 @@ impl<'a> Resolver<'a> {
             TimeKind::Param(param) => self.time_param(param, time.span)?,
             kind => kind.clone(),
         };
-        clock::stretch(&kind, now).ok_or_else(|| {
+        let stretch = clock::stretch(&kind, now).ok_or_else(|| {
             Diagnostic::new("E0404", "this time is outside the years 1678 to 2261").label(time.span, "out of range")
-        })
+        })?;
+        if let Some(trace) = &self.trace {
+            trace.time(time.span, stretch);
+        }
+        Ok(stretch)
     }
 
     fn time_param(&self, param: &str, span: Span) -> Resolved<TimeKind> {

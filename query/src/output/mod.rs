@@ -29,6 +29,9 @@ use cell::View;
 /// The name of the envelope, written as `schema` in JSON and as `lineage.schema_version` in Parquet and Arrow files.
 pub const SCHEMA: &str = "lineage.query/1";
 
+/// The name of an explanation.
+pub(crate) const SCHEMA_EXPLAIN: &str = "lineage.explain/1";
+
 /// What a query answers: rows, and everything needed to ask for the same rows again.
 #[derive(Clone, Debug)]
 pub struct Answer {

@@ -218,6 +218,11 @@ impl Kind {
         plural.strip_suffix('s').unwrap_or(plural)
     }
 
+    /// Whether it is a kind of versions.
+    pub fn is_version(self) -> bool {
+        matches!(self, Self::Dataset | Self::Model | Self::FeatureSet | Self::Artifact)
+    }
+
     /// The kind word in the plural.
     pub fn plural(self) -> &'static str {
         plural(self)
