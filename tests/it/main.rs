@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cli_bad_input;
+mod cli_check;
 mod cli_commands;
 mod cli_errors;
 mod cli_exit;

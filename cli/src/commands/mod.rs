@@ -1,6 +1,7 @@
 //! The commands, one module for each family.
 
 mod add;
+mod check;
 mod completions;
 mod config;
 mod demo;
@@ -21,6 +22,7 @@ mod retract;
 mod run;
 mod show;
 mod status;
+mod verdict;
 mod verify;
 
 use crate::context::Context;
@@ -89,6 +91,8 @@ commands! {
     Query(query::Query),
     /// Say how a question is read, what its names and times mean, and what it costs
     Explain(explain::Explain),
+    /// Check files of questions against what is expected of their answers
+    Check(check::Check),
     /// Print a question in its canonical spelling
     Fmt(query::Fmt),
     /// List events, newest last

@@ -74,7 +74,12 @@ impl Query {
         }
         let rows = answer.batch.num_rows() as u64;
         let unmet = self.expect.filter(|expect| !expect.met(rows));
-        let code = if unmet.is_some() { ExitCode::Unmet } else { ExitCode::Done };
+        let incomplete = self.expect.and_then(|_| question::incomplete(&answer));
+        let code = match (&incomplete, unmet) {
+            (Some(_), _) => ExitCode::Budget,
+            (None, Some(_)) => ExitCode::Unmet,
+            (None, None) => ExitCode::Done,
+        };
         match write(&answer, format, self.file.as_deref(), context) {
             // Whoever reads may stop early; the verdict stands.
             Err(OutputError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(code),
@@ -83,8 +88,14 @@ impl Query {
         if format == Format::Table {
             tell_notes(context, &answer);
         }
-        if let Some(expect) = unmet {
-            terminal.tell(&format!("expected {}, found {}", expected(expect), crate::render::count(rows, "row")));
+        if let Some(text) = incomplete {
+            terminal.tell(&text);
+        } else if let Some(expect) = unmet {
+            terminal.tell(&format!(
+                "expected {}, found {}",
+                question::expected(expect),
+                crate::render::count(rows, "row")
+            ));
         }
         Ok(code)
     }
@@ -118,15 +129,6 @@ impl Query {
             (_, true) => Err(Problem::usage("--csv-safe is for CSV").help("add --output csv").into()),
             (format, false) => Ok(format),
         }
-    }
-}
-
-fn expected(expect: Expect) -> String {
-    match expect {
-        Expect::None => "no row".to_owned(),
-        Expect::Some => "at least one row".to_owned(),
-        Expect::Exactly(n) => crate::render::count(n, "row"),
-        Expect::AtMost(n) => format!("at most {}", crate::render::count(n, "row")),
     }
 }
 

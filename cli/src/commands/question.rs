@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use lineage_query::output::{Answer, Expect};
 use lineage_query::{Class, Limits, QueryError, ReadEvent, Request};
 use lineage_store::artifact::Artifacts;
 use lineage_store::digest::Blake3;
@@ -82,7 +83,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn parse_param(text: &str) -> Result<(String, String), String> {
+/// Reads `NAME=VALUE`.
+pub(super) fn parse_param(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write NAME=VALUE")?;
     Ok((name.trim_start_matches(':').to_owned(), value.to_owned()))
 }
@@ -133,18 +135,42 @@ fn digest_of_file(path: &str) -> Result<Blake3, String> {
     Artifacts::hash_path(path.as_ref()).map(|stored| stored.digest).map_err(|error| error.to_string())
 }
 
-/// Says why a question has no answer.
-pub(super) fn tell_failure(context: &Context, error: QueryError, text: &str) -> anyhow::Result<ExitCode> {
-    let code = match error.class() {
+/// The exit code of a question without an answer.
+pub(super) fn code_of(error: &QueryError) -> ExitCode {
+    match error.class() {
         Class::Syntax => ExitCode::Usage,
         Class::Name => ExitCode::Name,
         Class::Integrity => ExitCode::Damaged,
         Class::Budget => ExitCode::Budget,
-        Class::Other => match error {
-            QueryError::Store(error) => return Err(error.into()),
-            error => return Err(error.into()),
-        },
-    };
+        Class::Other => ExitCode::Failed,
+    }
+}
+
+/// Why nothing can be expected of an answer, if it is not complete.
+pub(super) fn incomplete(answer: &Answer) -> Option<String> {
+    let text = "the answer is not complete, so that no expectation of it can be met";
+    (!answer.complete).then(|| text.to_owned())
+}
+
+/// What is expected, in words.
+pub(super) fn expected(expect: Expect) -> String {
+    match expect {
+        Expect::None => "no row".to_owned(),
+        Expect::Some => "at least one row".to_owned(),
+        Expect::Exactly(n) => crate::render::count(n, "row"),
+        Expect::AtMost(n) => format!("at most {}", crate::render::count(n, "row")),
+    }
+}
+
+/// Says why a question has no answer.
+pub(super) fn tell_failure(context: &Context, error: QueryError, text: &str) -> anyhow::Result<ExitCode> {
+    let code = code_of(&error);
+    if code == ExitCode::Failed {
+        return Err(match error {
+            QueryError::Store(error) => error.into(),
+            error => error.into(),
+        });
+    }
     if error.diagnostics().is_empty() {
         return match error {
             QueryError::Store(error) => Err(error.into()),
