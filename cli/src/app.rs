@@ -40,6 +40,9 @@ pub(crate) fn clap_command() -> clap::Command {
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
     install_panic_hook();
+    if commands::completions::answer() {
+        return ExitCode::Done;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::terminal::Terminal;
 
 /// The flags of every command.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Global {
     /// The folder of the store, or the folder that holds it [default: `LINEAGE_STORE`, else the nearest .lineage upwards]
     #[arg(long, global = true, value_name = "DIR")]
@@ -28,7 +28,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FORMAT", hide_possible_values = true, value_enum)]
     pub(crate) error_format: Option<ErrorFormat>,
     /// The instant taken for now, as RFC 3339
-    #[arg(long, global = true, value_name = "TIME", hide = true)]
+    #[arg(long, global = true, value_name = "TIME")]
     pub(crate) now: Option<Time>,
 }
 

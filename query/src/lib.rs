@@ -4,4 +4,7 @@ mod engine;
 pub mod output;
 pub mod syntax;
 
-pub use engine::{Class, Explanation, Limits, Meaning, Operator, QueryError, ReadEvent, Request, answer, explain};
+pub use engine::{
+    Candidate, Class, Explanation, Limits, Meaning, Operator, QueryError, ReadEvent, Request, Zone, answer, complete,
+    explain, grammar,
+};

@@ -9,6 +9,7 @@ mod cli_exit;
 mod cli_explain;
 mod cli_ingest;
 mod cli_known_at;
+mod cli_language;
 mod cli_openlineage;
 mod crash;
 mod documents;

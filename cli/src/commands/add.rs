@@ -154,7 +154,7 @@ impl Add {
 #[command(after_help = GET_EXAMPLES)]
 pub(crate) struct Get {
     /// A version, name or digest, with or without its kind: model churn@v4
-    #[arg(required = true, num_args = 1..=2, value_name = "REF")]
+    #[arg(required = true, num_args = 1..=2, value_name = "REF", add = super::completions::of_reference())]
     reference: Vec<String>,
     /// Where to; - for standard output [default: the name, here]
     #[arg(long, short, value_name = "PATH")]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use lineage_query::output::{self, Answer, Expect, Format, TableStyle};
-use lineage_query::{QueryError, answer};
+use lineage_query::{QueryError, Zone, answer};
 use serde_json::Value;
 
-use super::question::{self, Budget};
+use super::question::{self, Asked, Budget};
 use super::verdict::{Form, Outcome, Verdict};
 use crate::context::Context;
 use crate::exit::ExitCode;
@@ -51,6 +51,9 @@ pub(crate) struct Check {
     /// How the verdicts are told
     #[arg(long, value_name = "FORM", value_enum, default_value_t = Form::Tap)]
     output: Form,
+    /// The zone of dates without one: UTC, +02:00 or Europe/Berlin
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = Zone::parse)]
+    tz: Zone,
     #[command(flatten)]
     budget: Budget,
 }
@@ -75,11 +78,12 @@ impl Check {
 
     /// Asks a question and compares its answer with what is expected.
     fn judge(&self, session: &Session, policy: &Policy) -> Verdict {
-        let outcome =
-            match question::ask_text(session, &policy.text, &policy.params, self.budget.limits(), None, answer) {
-                Ok(answer) => compare(&answer, policy.expect),
-                Err(error) => broken(&error),
-            };
+        let (params, zone, limits) = (&policy.params[..], self.tz.clone(), self.budget.limits());
+        let asked = Asked { text: &policy.text, params, zone, limits, graph: None };
+        let outcome = match asked.ask(session, answer) {
+            Ok(answer) => compare(&answer, policy.expect),
+            Err(error) => broken(&error),
+        };
         Verdict { file: policy.file.clone(), line: policy.line, name: policy.name(), outcome }
     }
 }

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use lineage_ingest::run::Declared;
+use lineage_query::answer;
 use lineage_query::output::Format;
-use lineage_query::{Limits, answer};
 use lineage_store::event::{EntityKind, Kind};
 use lineage_store::{FOLDER, Store};
 
@@ -17,7 +17,8 @@ use crate::exit::{ExitCode, Problem};
 use crate::reference::Target;
 use crate::session::Session;
 
-use super::{add, name, query, question, run};
+use super::question::Asked;
+use super::{add, name, query, run};
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -239,8 +240,7 @@ fn ask(context: &Context, folder: &Path) -> anyhow::Result<()> {
 }
 
 fn answered(session: &Session, text: &str) -> anyhow::Result<lineage_query::output::Answer> {
-    question::ask_text(session, text, &[], Limits::default(), None, answer)
-        .with_context(|| format!("the question \"{text}\" has no answer"))
+    Asked::plain(text).ask(session, answer).with_context(|| format!("the question \"{text}\" has no answer"))
 }
 
 fn next(dir: &Path) -> String {

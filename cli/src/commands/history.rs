@@ -21,7 +21,7 @@ EXAMPLES
 #[command(after_help = EXAMPLES)]
 pub(crate) struct History {
     /// A name, version or digest, with or without its kind: model churn@v4
-    #[arg(required = true, num_args = 1..=2, value_name = "REF")]
+    #[arg(required = true, num_args = 1..=2, value_name = "REF", add = super::completions::of_reference())]
     reference: Vec<String>,
 }
 

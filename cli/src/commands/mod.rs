@@ -2,7 +2,7 @@
 
 mod add;
 mod check;
-mod completions;
+pub(crate) mod completions;
 mod config;
 mod demo;
 mod deploy;
@@ -13,6 +13,7 @@ mod history;
 mod ingest;
 mod init;
 mod judge;
+mod language;
 mod log;
 mod name;
 pub(crate) mod query;
@@ -94,7 +95,13 @@ commands! {
     /// Check files of questions against what is expected of their answers
     Check(check::Check),
     /// Print a question in its canonical spelling
-    Fmt(query::Fmt),
+    Fmt(language::Fmt),
+    /// Print a name as the language reads it back
+    Quote(language::Quote),
+    /// Print the grammar of the language
+    Grammar(language::Grammar),
+    /// Say what may be written at a cursor, as JSON
+    Complete(language::Complete),
     /// List events, newest last
     Log(log::Log),
     /// Show a version, a name, an event, or what is known of a file

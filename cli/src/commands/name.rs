@@ -155,7 +155,7 @@ fn unpoint(context: &Context, target: &Target, alias: &str) -> anyhow::Result<Ex
 #[command(after_help = LINK_EXAMPLES)]
 pub(crate) struct Link {
     /// Two references, each with or without its kind: two names, or two versions
-    #[arg(required = true, num_args = 2..=4, value_name = "REF")]
+    #[arg(required = true, num_args = 2..=4, value_name = "REF", add = super::completions::of_reference())]
     references: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! `lineage query` and `lineage fmt`: the adapter between the command line and the query language.
+//! `lineage query`: a question, and its answer as a table or for machines.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -25,10 +25,6 @@ EXAMPLES
   lineage query \"models tagged pii\" -o answer.parquet
 
 The words may be given with or without quotes; --expect exits with 1 when it is not met.";
-const FMT_EXAMPLES: &str = "\
-EXAMPLES
-  lineage fmt \"models trained on churn-raw\"
-  lineage fmt --terse \"models trained on churn-raw\"";
 
 /// Arguments of `lineage query`.
 #[derive(Debug, clap::Args)]
@@ -155,34 +151,5 @@ pub(super) fn write(
 pub(super) fn tell_notes(context: &Context, answer: &Answer) {
     for note in &answer.notes {
         context.terminal.tell(&format!("note[{}]: {}", note.code, crate::render::clean(&note.text)));
-    }
-}
-
-/// Arguments of `lineage fmt`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = FMT_EXAMPLES)]
-pub(crate) struct Fmt {
-    /// The question
-    #[arg(required = true, value_name = "TEXT")]
-    text: Vec<String>,
-    /// In symbols
-    #[arg(long)]
-    terse: bool,
-}
-
-impl Fmt {
-    pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let text = self.text.join(" ");
-        match syntax::parse(&text) {
-            Ok(statement) => {
-                let text = if self.terse { syntax::print_terse(&statement) } else { syntax::print_english(&statement) };
-                context.terminal.print(&text).context("cannot write")?;
-                Ok(ExitCode::Done)
-            }
-            Err(diagnostics) => {
-                context.errors.tell_diagnostics(&diagnostics, &text, ExitCode::Usage, &context.terminal);
-                Ok(ExitCode::Usage)
-            }
-        }
     }
 }

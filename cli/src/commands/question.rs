@@ -1,15 +1,18 @@
 //! What is asked: the text, its parameters, and what the answer may cost.
 
 use std::rc::Rc;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use lineage_query::output::{Answer, Expect};
-use lineage_query::{Class, Limits, QueryError, ReadEvent, Request};
+use lineage_query::syntax::EDITION;
+use lineage_query::{Class, Limits, QueryError, ReadEvent, Request, Zone};
 use lineage_store::artifact::Artifacts;
 use lineage_store::digest::Blake3;
 use lineage_store::graph::View;
 use lineage_store::{StoreError, read_leaf};
 
+use super::completions;
 use crate::context::Context;
 use crate::exit::{ExitCode, Problem};
 use crate::session::Session;
@@ -18,13 +21,41 @@ use crate::session::Session;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Question {
     /// The question
-    #[arg(required = true, value_name = "TEXT")]
+    #[arg(required = true, value_name = "TEXT", add = completions::of_question())]
     words: Vec<String>,
     /// A parameter of the question; several of one name are a list
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_param)]
     param: Vec<(String, String)>,
+    /// The zone of dates without one: UTC, +02:00 or Europe/Berlin
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = Zone::parse)]
+    tz: Zone,
+    /// The edition of the language
+    #[arg(long, value_name = "N", default_value = "1")]
+    edition: Edition,
     #[command(flatten)]
     budget: Budget,
+}
+
+/// An edition of the language that this release reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edition(u32);
+
+impl Edition {
+    /// Its number.
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for Edition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(EDITION) => Ok(Self(EDITION)),
+            _ => Err(format!("this release reads edition {EDITION} only")),
+        }
+    }
 }
 
 impl Question {
@@ -40,7 +71,14 @@ impl Question {
         graph: Option<usize>,
         ask: impl Fn(&View, &Request<'_>) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
-        ask_text(session, &self.text(), &self.param, self.budget.limits(), graph, ask)
+        let asked = Asked {
+            text: &self.text(),
+            params: &self.param,
+            zone: self.tz.clone(),
+            limits: self.budget.limits(),
+            graph,
+        };
+        asked.ask(session, ask)
     }
 }
 
@@ -89,36 +127,51 @@ pub(super) fn parse_param(text: &str) -> Result<(String, String), String> {
     Ok((name.trim_start_matches(':').to_owned(), value.to_owned()))
 }
 
-/// Asks a text; if the graph index is damaged, from the journal.
-pub(super) fn ask_text<T>(
-    session: &Session,
-    text: &str,
-    params: &[(String, String)],
-    limits: Limits,
-    graph: Option<usize>,
-    ask: impl Fn(&View, &Request<'_>) -> Result<T, QueryError>,
-) -> Result<T, QueryError> {
-    let context = &session.context;
-    let request = Request {
-        text,
-        params,
-        now: context.now(),
-        now_is_set: context.is_fixed(),
-        environments: &session.config.environments,
-        graph,
-        events: whole_events(session),
-        limits,
-        digest_of_file: &digest_of_file,
-    };
-    let first = session.store.view().map_err(QueryError::from).and_then(|view: View| ask(&view, &request));
-    match first {
-        Err(QueryError::Store(StoreError::Corrupt { .. })) => {
-            let view = session.store.view_of_journal()?;
-            let note = "the graph index is damaged; answered from the journal; run `lineage rebuild`";
-            context.terminal.note(note);
-            ask(&view, &request)
+/// A text to ask, with all that its answer depends on.
+pub(super) struct Asked<'a> {
+    pub(super) text: &'a str,
+    pub(super) params: &'a [(String, String)],
+    pub(super) zone: Zone,
+    pub(super) limits: Limits,
+    /// To draw the answer: how many nodes it may have.
+    pub(super) graph: Option<usize>,
+}
+
+impl<'a> Asked<'a> {
+    /// A text without parameters, limits and zone.
+    pub(super) fn plain(text: &'a str) -> Self {
+        Self { text, params: &[], zone: Zone::default(), limits: Limits::default(), graph: None }
+    }
+
+    /// Asks it; if the graph index is damaged, from the journal.
+    pub(super) fn ask<T>(
+        self,
+        session: &Session,
+        ask: impl Fn(&View, &Request<'_>) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        let context = &session.context;
+        let request = Request {
+            text: self.text,
+            params: self.params,
+            now: context.now(),
+            now_is_set: context.is_fixed(),
+            zone: self.zone,
+            environments: &session.config.environments,
+            graph: self.graph,
+            events: whole_events(session),
+            limits: self.limits,
+            digest_of_file: &digest_of_file,
+        };
+        let first = session.store.view().map_err(QueryError::from).and_then(|view: View| ask(&view, &request));
+        match first {
+            Err(QueryError::Store(StoreError::Corrupt { .. })) => {
+                let view = session.store.view_of_journal()?;
+                let note = "the graph index is damaged; answered from the journal; run `lineage rebuild`";
+                context.terminal.note(note);
+                ask(&view, &request)
+            }
+            result => result,
         }
-        result => result,
     }
 }
 

@@ -32,7 +32,7 @@ EXAMPLES
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Show {
     /// A name, version, digest, event, run or file
-    #[arg(required = true, num_args = 1..=2, value_name = "REF")]
+    #[arg(required = true, num_args = 1..=2, value_name = "REF", add = super::completions::of_reference())]
     reference: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
 //! Times of a statement as stretches of instants.
 
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan as _};
 use lineage_store::time::Time;
 
@@ -27,8 +27,42 @@ impl Stretch {
     }
 }
 
-/// The stretch of a time, relative to `now`; dates are days in UTC. `None` if it is no time that can be kept.
-pub(crate) fn stretch(kind: &TimeKind, now: Time) -> Option<Stretch> {
+/// The zone of dates that are written without one; UTC by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone(TimeZone);
+
+impl Default for Zone {
+    fn default() -> Self {
+        Self(TimeZone::UTC)
+    }
+}
+
+impl Zone {
+    /// `UTC`, an offset such as `+02:00`, or a name of the system's time zones such as `Europe/Berlin`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let offset = || {
+            let (sign, rest) =
+                text.strip_prefix('+').map(|rest| (1, rest)).or(text.strip_prefix('-').map(|rest| (-1, rest)))?;
+            let (hours, minutes) = rest.split_once(':').unwrap_or((rest, "00"));
+            let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+            let plain = rest.bytes().all(|b| b.is_ascii_digit() || b == b':') && hours <= 14 && minutes < 60;
+            let seconds = sign * (hours * 3600 + minutes * 60);
+            plain.then(|| Offset::from_seconds(seconds).ok()).flatten().map(TimeZone::fixed)
+        };
+        let named = || if text.eq_ignore_ascii_case("utc") { Some(TimeZone::UTC) } else { TimeZone::get(text).ok() };
+        offset()
+            .or_else(named)
+            .map(Self)
+            .ok_or_else(|| "write UTC, an offset such as +02:00, or a name such as Europe/Berlin".to_owned())
+    }
+}
+
+/// The stretch of a time, relative to `now`; dates are days in a zone. `None` if it is no time that can be kept.
+pub(crate) fn stretch(kind: &TimeKind, now: Time, Zone(zone): &Zone) -> Option<Stretch> {
+    let midnight = |date: Date| Time::from_timestamp(date.to_zoned(zone.clone()).ok()?.timestamp());
+    let day = |date: Date| Some(Stretch { start: midnight(date)?, end: midnight(date.tomorrow().ok()?)? });
+    let date_of =
+        |now: Time| Timestamp::from_nanosecond(i128::from(now.0)).ok().map(|t| t.to_zoned(zone.clone()).date());
     match kind {
         TimeKind::Date(text) => day(text.parse().ok()?),
         TimeKind::Month(text) => {
@@ -36,7 +70,7 @@ pub(crate) fn stretch(kind: &TimeKind, now: Time) -> Option<Stretch> {
             let next = first.checked_add(1.month()).ok()?;
             Some(Stretch { start: midnight(first)?, end: midnight(next)? })
         }
-        TimeKind::DateTime(text) => instant(text).map(Stretch::instant),
+        TimeKind::DateTime(text) => instant(text, zone).map(Stretch::instant),
         TimeKind::Now => Some(Stretch::instant(now)),
         TimeKind::Today => day(date_of(now)?),
         TimeKind::Yesterday => day(date_of(now)?.yesterday().ok()?),
@@ -51,24 +85,12 @@ pub(crate) fn before(now: Time, n: u64, unit: TimeUnit) -> Time {
     Time(i64::try_from(i128::from(now.0) - nanos).unwrap_or(i64::MIN))
 }
 
-fn instant(text: &str) -> Option<Time> {
+fn instant(text: &str, zone: &TimeZone) -> Option<Time> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Time::from_timestamp(timestamp);
     }
     let civil: DateTime = text.parse().ok()?;
-    Time::from_timestamp(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
-}
-
-fn date_of(now: Time) -> Option<Date> {
-    Timestamp::from_nanosecond(i128::from(now.0)).ok().map(|t| t.to_zoned(TimeZone::UTC).date())
-}
-
-fn midnight(date: Date) -> Option<Time> {
-    Time::from_timestamp(date.to_zoned(TimeZone::UTC).ok()?.timestamp())
-}
-
-fn day(date: Date) -> Option<Stretch> {
-    Some(Stretch { start: midnight(date)?, end: midnight(date.tomorrow().ok()?)? })
+    Time::from_timestamp(civil.to_zoned(zone.clone()).ok()?.timestamp())
 }
 
 #[cfg(test)]
@@ -83,13 +105,34 @@ mod tests {
     fn dates_are_days_in_utc() {
         let now = at("2026-11-20T10:00:00Z");
         let check = |kind: &TimeKind, start: &str, end: &str| {
-            assert_eq!(stretch(kind, now), Some(Stretch { start: at(start), end: at(end) }), "{kind:?}");
+            assert_eq!(
+                stretch(kind, now, &Zone::default()),
+                Some(Stretch { start: at(start), end: at(end) }),
+                "{kind:?}"
+            );
         };
         check(&TimeKind::Date("2026-06-30".into()), "2026-06-30T00:00:00Z", "2026-07-01T00:00:00Z");
         check(&TimeKind::Month("2026-12".into()), "2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z");
         check(&TimeKind::Yesterday, "2026-11-19T00:00:00Z", "2026-11-20T00:00:00Z");
         check(&TimeKind::Ago(2, TimeUnit::Hour), "2026-11-20T08:00:00Z", "2026-11-20T08:00:00.000000001Z");
-        let today = stretch(&TimeKind::Today, now).expect("today");
+        let today = stretch(&TimeKind::Today, now, &Zone::default()).expect("today");
         assert_eq!(today.last(now), now, "a day that contains now ends at now");
+    }
+
+    #[test]
+    fn dates_are_days_in_a_zone() {
+        let zone = |text: &str| Zone::parse(text).expect(text);
+        let at_zone =
+            |kind: &TimeKind, text: &str| stretch(kind, at("2026-11-20T23:30:00Z"), &zone(text)).expect("a time").start;
+        let date = TimeKind::Date("2026-06-30".into());
+        assert_eq!(at_zone(&date, "+02:00"), at("2026-06-29T22:00:00Z"));
+        assert_eq!(at_zone(&date, "-05:30"), at("2026-06-30T05:30:00Z"));
+        assert_eq!(at_zone(&TimeKind::Today, "+02"), at("2026-11-20T22:00:00Z"), "there it is the 21st already");
+        assert_eq!(at_zone(&TimeKind::DateTime("2026-06-30T12:00".into()), "+02:00"), at("2026-06-30T10:00:00Z"));
+        assert_eq!(at_zone(&TimeKind::DateTime("2026-06-30T12:00:00Z".into()), "+02:00"), at("2026-06-30T12:00:00Z"));
+        assert_eq!(zone("utc"), Zone::default());
+        for wrong in ["", "Nowhere/City", "+25:00", "+2:99", "+-2", "2"] {
+            assert!(Zone::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -4,6 +4,7 @@ mod ask;
 mod attribute;
 mod bits;
 mod budget;
+mod candidates;
 mod changes;
 mod clock;
 mod compare;
@@ -29,6 +30,8 @@ mod witness;
 mod world;
 
 pub use budget::Limits;
+pub use candidates::{Candidate, complete};
+pub use clock::Zone;
 pub use explain::{Explanation, Meaning, Operator};
 pub use failure::{Class, QueryError};
 pub use whole::ReadEvent;
@@ -55,6 +58,8 @@ pub struct Request<'a> {
     pub now: Time,
     /// Whether `now` was set rather than read from the clock.
     pub now_is_set: bool,
+    /// The zone of dates without one.
+    pub zone: Zone,
     /// Environments that count as known before their first deployment.
     pub environments: &'a [String],
     /// To draw the answer as a graph: how many nodes it may have. `None`: it is not drawn.
@@ -174,4 +179,11 @@ fn explain_in(resolver: &Resolver<'_>, statement: Statement) -> Result<Explanati
         steps_at_most,
         statement,
     })
+}
+
+/// The grammar as one object for programs, with the built-in attributes.
+pub fn grammar() -> serde_json::Value {
+    let attributes: Vec<_> =
+        attribute::BuiltIn::ALL.iter().map(|built_in| (built_in.word(), built_in.about())).collect();
+    syntax::grammar(&attributes)
 }

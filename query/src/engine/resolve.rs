@@ -11,7 +11,7 @@ use super::Request;
 use super::attribute::{Attribute, BuiltIn, Sort};
 use super::bits::Nodes;
 use super::budget::Budget;
-use super::clock::{self, Stretch};
+use super::clock::{self, Stretch, Zone};
 use super::explain::Trace;
 use super::names;
 use super::plan::{
@@ -393,7 +393,7 @@ impl<'a> Resolver<'a> {
             TimeKind::Param(param) => self.time_param(param, time.span)?,
             kind => kind.clone(),
         };
-        let stretch = clock::stretch(&kind, now).ok_or_else(|| {
+        let stretch = clock::stretch(&kind, now, &self.request.zone).ok_or_else(|| {
             Diagnostic::new("E0404", "this time is outside the years 1678 to 2261").label(time.span, "out of range")
         })?;
         if let Some(trace) = &self.trace {
@@ -583,7 +583,7 @@ pub(crate) fn attribute(attr: &Attr, world: &World) -> Resolved<Attribute> {
 }
 
 /// A metric or parameter with its namespace, quoted where it must be.
-fn spelled(space: &str, key: &str) -> String {
+pub(super) fn spelled(space: &str, key: &str) -> String {
     let bare = crate::syntax::quote(key);
     if bare == key { format!("{space}.{key}") } else { format!("{space}.'{}'", key.replace('\'', "''")) }
 }
@@ -650,7 +650,7 @@ fn parse_time(text: &str) -> Option<TimeKind> {
         _ if text.len() == 10 => TimeKind::Date(text.to_owned()),
         _ => TimeKind::DateTime(text.to_owned()),
     };
-    clock::stretch(&kind, Time(0)).map(|_| kind)
+    clock::stretch(&kind, Time(0), &Zone::default()).map(|_| kind)
 }
 
 fn factor(unit: Unit) -> f64 {

@@ -167,6 +167,20 @@ impl World {
         self.descriptions().has_tag(&subjects, tag)
     }
 
+    /// The tags that were ever set.
+    pub(crate) fn tags(&self) -> BTreeSet<Symbol> {
+        self.descriptions().tagged.keys().copied().collect()
+    }
+
+    /// The aliases that point to a version of an entity.
+    pub(crate) fn aliases_of(&self, entity: EntityId) -> BTreeSet<Symbol> {
+        let aliases = self.descriptions().aliases.iter();
+        aliases
+            .filter(|((of, _), (_, version))| *of == entity && version.is_some())
+            .map(|((_, alias), _)| *alias)
+            .collect()
+    }
+
     /// The subjects that ever had a tag.
     pub(crate) fn ever_tagged(&self, tag: Symbol) -> &[Subject] {
         self.descriptions().tagged.get(&tag).map_or(&[], Vec::as_slice)

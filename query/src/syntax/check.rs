@@ -69,6 +69,16 @@ pub(super) fn subjects(relation: Relation) -> Mask {
     }
 }
 
+/// The kinds that can be the operand of a relation.
+pub(super) fn objects(relation: Relation) -> Mask {
+    match relation {
+        Relation::UsedBy | Relation::ProducedBy => Mask::EVENTS,
+        Relation::UpstreamOf | Relation::DownstreamOf => Mask::VERSIONS.or(Mask::EVENTS),
+        Relation::FineTuned => Mask::MODEL.or(Mask::OTHER_FILES),
+        _ => Mask::VERSIONS,
+    }
+}
+
 /// The kinds that the members of a set can have, as far as its words tell.
 pub(super) fn of(set: &Set) -> Mask {
     match set {

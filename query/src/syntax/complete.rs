@@ -1,10 +1,13 @@
 //! What may stand at the cursor, from the same record of the furthest failure that errors use.
 
+use super::ast::Kind;
+use super::check;
 use super::failure::NamePosition;
 use super::lexer::lex;
-use super::parse::furthest_of;
+use super::parse::{furthest_of, read_own};
 use super::token::Tok;
 use super::value::Span;
+use super::words::{NOUN_KINDS, PLURALS, SINGULARS};
 
 /// What completion offers at a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,31 @@ pub struct Expected {
     pub keywords: Vec<&'static str>,
     /// What kind of name fits, if one does.
     pub names: Option<NamePosition>,
+    /// The kinds that fit where an operand stands; empty: any.
+    pub kinds: Vec<Kind>,
+}
+
+/// Kinds that are no umbrella of others.
+const KINDS: [Kind; 11] = [
+    Kind::Dataset,
+    Kind::Model,
+    Kind::FeatureSet,
+    Kind::Artifact,
+    Kind::Agent,
+    Kind::Transform,
+    Kind::Training,
+    Kind::Evaluation,
+    Kind::Audit,
+    Kind::Deployment,
+    Kind::Retirement,
+];
+
+/// Whether a word can follow a text that ends before it: false where it fits no noun there.
+pub fn takes(before: &str, word: &str) -> bool {
+    let text = format!("{} {word}", before.trim_end());
+    let at = text.len() - word.len();
+    let told = read_own(&text).err().unwrap_or_default();
+    !told.iter().any(|told| told.code == "E0108" && told.span().is_some_and(|span| span.start >= at))
 }
 
 /// What may stand at byte `cursor` of `text`; what follows the cursor is not looked at.
@@ -53,7 +81,7 @@ pub fn expected_at(text: &str, cursor: usize) -> Expected {
     let furthest = shared.furthest.into_inner();
     let replace = Span::new(start, cursor);
     if furthest.at != tokens.len() {
-        return Expected { replace, keywords: Vec::new(), names: None };
+        return Expected { replace, keywords: Vec::new(), names: None, kinds: Vec::new() };
     }
     let mut keywords: Vec<&'static str> = Vec::new();
     for (label, words) in furthest.expected {
@@ -65,7 +93,13 @@ pub fn expected_at(text: &str, cursor: usize) -> Expected {
     keywords.retain(|word| !word.is_empty());
     keywords.sort_unstable();
     keywords.dedup();
-    Expected { replace, keywords, names: furthest.names }
+    let fits = |kind: &Kind| furthest.operand.is_some_and(|mask| check::kind(*kind).meets(mask));
+    let kinds: Vec<Kind> = KINDS.into_iter().filter(fits).collect();
+    if let Some(mask) = furthest.operand {
+        let noun = |word: &str| PLURALS.iter().chain(SINGULARS).position(|noun| *noun == word);
+        keywords.retain(|word| noun(word).is_none_or(|at| check::kind(NOUN_KINDS[at % PLURALS.len()]).meets(mask)));
+    }
+    Expected { replace, keywords, names: furthest.names, kinds }
 }
 
 /// The start of the first word after these tokens.

@@ -3,6 +3,7 @@
 use super::ast::Kind;
 use nom::error::{ErrorKind, ParseError};
 
+use super::check::Mask;
 use super::diagnostic::Diagnostic;
 use super::token::Tokens;
 
@@ -52,6 +53,8 @@ pub(super) struct Furthest {
     pub(super) at: usize,
     pub(super) expected: Vec<(&'static str, &'static [&'static str])>,
     pub(super) names: Option<NamePosition>,
+    /// The kinds of the operand that may stand there; all, if that is not known.
+    pub(super) operand: Option<Mask>,
     /// How often a parser looked for something; a measure of its work.
     pub(super) looks: usize,
 }
@@ -62,6 +65,7 @@ impl Furthest {
             self.at = at;
             self.expected.clear();
             self.names = None;
+            self.operand = None;
         }
         at == self.at
     }
@@ -70,6 +74,12 @@ impl Furthest {
         self.looks += 1;
         if self.reach(at) && !self.expected.iter().any(|(known, _)| *known == label) {
             self.expected.push((label, keywords));
+        }
+    }
+
+    pub(super) fn record_operand(&mut self, at: usize, kinds: Mask) {
+        if self.reach(at) {
+            self.operand = Some(kinds);
         }
     }
 

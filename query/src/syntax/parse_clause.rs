@@ -206,6 +206,9 @@ fn relate<'a>(
         if let Some(preposition) = shape.preposition {
             (i, ()) = word(preposition)(i)?;
         }
+        if !shape.slot {
+            i.expect_operand(relation);
+        }
         let (rest, found) = operand(i, scope, shape)?;
         (i, rel.operand) = (rest, Some(found));
     }

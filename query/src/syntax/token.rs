@@ -1,5 +1,7 @@
 //! Tokens, and the slice of them that the nom parsers read.
 
+use super::ast::Relation;
+use super::check;
 use super::diagnostic::Diagnostic;
 use super::failure::{Furthest, LqError, NamePosition};
 use super::value::Span;
@@ -101,6 +103,11 @@ impl<'a> Tokens<'a> {
     pub(super) fn expect_name(&self, label: &'static str, position: NamePosition) {
         self.expect(label, &[""]);
         self.shared.furthest.borrow_mut().record_name(self.at, position);
+    }
+
+    /// Records that the operand of a relation would have been acceptable here.
+    pub(super) fn expect_operand(&self, relation: Relation) {
+        self.shared.furthest.borrow_mut().record_operand(self.at, check::objects(relation));
     }
 
     /// The tokens after the next `count`.

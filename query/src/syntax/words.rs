@@ -1,5 +1,7 @@
 //! The closed word list of edition 1.
 
+use super::ast::Kind;
+
 /// The edition of the language that this module reads.
 pub const EDITION: u32 = 1;
 
@@ -168,6 +170,23 @@ pub(super) const SINGULARS: &[&str] = &[
     "retirement",
     "run",
     "event",
+];
+
+/// The kinds of the kind words, in the order of both lists.
+pub(super) const NOUN_KINDS: [Kind; 13] = [
+    Kind::Model,
+    Kind::Dataset,
+    Kind::FeatureSet,
+    Kind::Artifact,
+    Kind::Agent,
+    Kind::Transform,
+    Kind::Training,
+    Kind::Evaluation,
+    Kind::Audit,
+    Kind::Deployment,
+    Kind::Retirement,
+    Kind::Run,
+    Kind::Event,
 ];
 
 /// The functions of the terse spelling.

@@ -15,10 +15,12 @@ use super::{join, noun};
 
 /// Words that say nothing here.
 const FILLERS: &[&str] = &[
-    "a", "all", "are", "been", "can", "did", "display", "do", "does", "every", "fetch", "find", "get", "give", "had",
-    "have", "i", "is", "list", "me", "my", "of", "our", "please", "print", "return", "show", "tell", "that", "the",
-    "there", "to", "was", "we", "were", "what", "which", "who",
+    "a", "all", "are", "been", "can", "did", "do", "does", "every", "had", "have", "i", "is", "me", "my", "of", "our",
+    "please", "that", "the", "there", "to", "was", "we", "were", "what", "which", "who",
 ];
+
+/// Words that say nothing at the beginning.
+const VERBS: &[&str] = &["display", "fetch", "find", "get", "give", "list", "print", "return", "show", "tell"];
 
 /// Prepositions that are taken for one another.
 const PREPOSITIONS: &[&str] =
@@ -59,7 +61,7 @@ pub(super) fn sentence(text: &str, pieces: &[Piece<'_>]) -> Option<(&'static str
         let plural = if any { "artifacts" } else { "models" };
         return Some(("a question begins with what it asks for", Some(format!("{plural} {text}"))));
     }
-    let verb = first.is(&["find", "get", "list", "give", "return", "fetch", "the", "show", "which", "who"]);
+    let verb = first.is(VERBS) || first.is(&["the", "which", "who"]);
     (verb && pieces.len() > 1).then_some(("a question begins with what it asks for", None))
 }
 
@@ -160,7 +162,8 @@ fn fillerless(pieces: &[Piece<'_>]) -> String {
             || before.is_some_and(|before| {
                 noun(before.text).is_some() && !before.text.ends_with('s') && piece.is(&["that"])
             });
-        if !piece.is(FILLERS) || belongs {
+        let says = if kept.is_empty() { !piece.is(FILLERS) && !piece.is(VERBS) } else { !piece.is(FILLERS) };
+        if says || belongs {
             kept.push(*piece);
         }
     }
