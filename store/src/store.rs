@@ -10,7 +10,7 @@ use crate::digest::Received;
 use crate::error::{Result, StoreError};
 use crate::event::{Event, Prepared, Refusal};
 use crate::event_store::{EventStore, Feeder};
-use crate::graph::{Fold, Stack, View, folder};
+use crate::graph::{Fold, Stack, View, folder, key};
 use crate::journal::{self, Head, Journal, JournalWriter, RecordBuf};
 use crate::layout::Layout;
 use crate::time::Time;
@@ -19,9 +19,14 @@ use crate::time::Time;
 const SEAL_EVENTS_AT_CLOSE: u32 = 1024;
 /// A tail of this many events is sealed while a process goes on appending.
 const SEAL_EVENTS: u32 = 64 * 1024;
+/// A tail of this many events is sealed in a bulk load; each doubling spares one rewriting of the index.
+const SEAL_EVENTS_BULK: u32 = 2 * SEAL_EVENTS;
 
 /// A plain segment of this many bytes is sealed when a bulk load ends.
 const SEAL_BYTES_AT_CLOSE: u64 = 1024 * 1024;
+
+/// How often a thread that is about to append lets others run who may come along.
+const GATHER_YIELDS: usize = 64;
 
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +79,8 @@ struct Queue {
     done: Vec<(u64, Result<Done>)>,
     next_ticket: u64,
     has_leader: bool,
+    /// How many appends went together last time.
+    n_together: usize,
 }
 
 /// What the writer keeps between two appends.
@@ -191,15 +198,33 @@ impl Store {
                 continue;
             }
             queue.has_leader = true;
+            queue = self.gather_batch(queue);
             let batch = std::mem::take(&mut queue.waiting);
             drop(queue);
+            let n_together = batch.len();
             let tickets: Vec<u64> = batch.iter().map(|waiting| waiting.ticket).collect();
             let results = self.append_batch(batch);
             queue = lock(&self.queue);
             queue.has_leader = false;
+            queue.n_together = n_together;
             queue.done.extend(tickets.into_iter().zip(results));
             self.turn.notify_all();
         }
+    }
+
+    /// Lets as many threads come as came together last time: they have just been answered and bring their next events.
+    ///
+    /// Without it the first one back goes alone, and each round of all threads takes two syncs.
+    fn gather_batch<'q>(&'q self, mut queue: MutexGuard<'q, Queue>) -> MutexGuard<'q, Queue> {
+        for _ in 0..GATHER_YIELDS {
+            if queue.waiting.len() >= queue.n_together {
+                break;
+            }
+            drop(queue);
+            std::thread::yield_now();
+            queue = lock(&self.queue);
+        }
+        queue
     }
 
     /// Appends what several threads brought, with one sync; one result a thread.
@@ -250,7 +275,7 @@ impl Store {
         if let Some(feeder) = &writer.feeder {
             feeder.wake();
         }
-        if fold.tail_len() >= SEAL_EVENTS {
+        if fold.tail_len() >= if writer.bulk { SEAL_EVENTS_BULK } else { SEAL_EVENTS } {
             // The events are durable whatever becomes of the index; the next append tries again.
             self.seal(&mut fold, journal.count()).ok();
         }
@@ -295,7 +320,7 @@ impl Store {
     fn fold_up_to(&self, fold: &mut Fold, count: u64) -> Result<()> {
         self.journal.read_from(fold.next().into(), count, &mut |record| {
             let (event, id, recorded) = read_leaf(record.leaf, record.received.is_some())?;
-            fold.apply(&event, &id, recorded);
+            fold.apply(&event, key::scoped(&event.namespace, &id), recorded);
             Ok(())
         })
     }
@@ -326,7 +351,7 @@ impl Store {
 
     /// Why an event is not recorded: it is already, its id is taken, or it contradicts what is recorded.
     fn known(&self, fold: &Fold, journal: &JournalWriter, event: &Prepared) -> Result<Option<Appended>> {
-        let Some(position) = fold.find_id(&event.event.namespace, &event.id) else {
+        let Some(position) = fold.find_key(event.key) else {
             return Ok(fold.check(&event.event).err().map(Appended::Refused));
         };
         let position = u64::from(position);
@@ -378,27 +403,16 @@ impl Store {
     /// What is not done is no loss: the next command goes on with it.
     pub fn close(self, budget: Duration) -> Result<()> {
         let mut writer = std::mem::take(&mut *lock(&self.writer));
+        let lock_timeout = Duration::from_millis(100);
         if let Some(mut fold) = writer.fold.take()
             && fold.tail_len() >= SEAL_EVENTS_AT_CLOSE
             && fold.stack().damage().is_ok()
-            && let Ok(journal) = self.journal.lock(Duration::from_millis(100))
+            && let Ok(mut journal) = self.journal.lock(lock_timeout)
             && u64::from(fold.next()) <= journal.count()
         {
             self.seal(&mut fold, journal.count())?;
-            let stack = fold.stack().clone();
-            // What the fold remembers is needed no more, and the joins want the room.
-            drop(fold);
             if writer.bulk {
-                folder::gather(&self.layout.part("graph"), stack)?;
-            }
-        }
-        if writer.bulk {
-            self.journal.join();
-            if let Ok(mut journal) = self.journal.lock(Duration::from_millis(100))
-                && journal.head().length >= SEAL_BYTES_AT_CLOSE
-            {
-                // It has time: plain lines remain readable, and sled compresses what it cannot copy.
-                drop(journal.seal());
+                self.finish_bulk(fold, &mut journal)?;
             }
         }
         let events = match writer.feeder.take().and_then(Feeder::finish) {
@@ -411,6 +425,23 @@ impl Store {
             events.close()?;
         }
         Ok(())
+    }
+
+    /// At the end of a bulk load: joins what it sealed of the index, and meanwhile seals its journal.
+    fn finish_bulk(&self, fold: Fold, journal: &mut JournalWriter) -> Result<()> {
+        let stack = fold.stack().clone();
+        let graph = self.layout.part("graph");
+        std::thread::scope(|scope| {
+            // What the fold remembers is needed no more, and the joins want the room.
+            drop(fold);
+            let gathered = scope.spawn(|| folder::gather(&graph, stack));
+            journal.join();
+            if journal.head().length >= SEAL_BYTES_AT_CLOSE {
+                // It has time: plain lines remain readable, and sled compresses what it cannot copy.
+                drop(journal.seal());
+            }
+            gathered.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     /// Opens the reader of whole events: sled, or the journal where another process holds sled.
@@ -490,7 +521,7 @@ impl Store {
 fn append_one(fold: &mut Fold, journal: &mut JournalWriter, event: &mut Prepared, stamp: &Stamp) -> Appended {
     event.leaf.record(&stamp.text);
     let position = journal.append(event.received, event.leaf.as_bytes(), stamp.recorded);
-    let folded = fold.apply(&event.event, &event.id, stamp.recorded);
+    let folded = fold.apply(&event.event, event.key, stamp.recorded);
     debug_assert_eq!(u64::from(folded), position);
     Appended::Recorded(position)
 }

@@ -18,6 +18,8 @@ use super::{Format, IngestError, Options, Progress, Rejection, Summary, spool};
 
 /// Threads that translate; appending takes about as long as two of them need.
 const TRANSLATORS: usize = 2;
+/// So many batches are appended at once if they are there; each time costs one sync.
+const APPENDED_BATCHES: usize = 8;
 /// Batches that wait between two stages; more would only cost memory.
 const WAITING: usize = 2;
 
@@ -44,15 +46,15 @@ pub(super) fn run(
         done: Progress::default(),
     };
     loop {
-        let mut parsed = match stages.next() {
+        let mut pieces = match stages.next() {
             None => break,
-            Some(Ok(parsed)) => parsed,
+            Some(Ok(pieces)) => pieces,
             Some(Err(error)) => return Err(failed(error, load.summary)),
         };
-        if let Err(error) = load.take(&mut parsed) {
+        if let Err(error) = load.take(&mut pieces) {
             return Err(IngestError::Store { error, summary: Box::new(load.summary) });
         }
-        stages.give_back(parsed);
+        stages.give_back(pieces);
         progress(load.done);
         if load.summary.stopped {
             return Ok(load.summary);
@@ -70,7 +72,10 @@ struct Stages {
     /// The room of batches goes back to the reader.
     room: Sender<Vec<u8>>,
     threads: Vec<JoinHandle<()>>,
+    /// Whose batch is next.
     turn: usize,
+    /// Whose batch was the first of those handed over.
+    first: usize,
     /// An error that came behind the batch handed over.
     error: Option<io::Error>,
     /// Nothing may be appended behind a refusal, so batches stay apart.
@@ -94,37 +99,48 @@ impl Stages {
         let (room, room_out) = channel();
         // The reader may be stuck in a pipe when the load ends early, so nobody waits for it.
         threads.push(spawn("read", move || read(source, &raw, &room_out))?);
-        Ok(Self { parsed, spent, room, threads, turn: 0, error: None, strict: options.strict })
+        Ok(Self { parsed, spent, room, threads, turn: 0, first: 0, error: None, strict: options.strict })
     }
 
-    /// Takes back what the last batch was made of.
-    fn give_back(&self, parsed: Parsed) {
-        let last = (self.turn + self.spent.len() - 1) % self.spent.len();
-        // A thread that has ended needs nothing any more.
-        drop(self.spent[last].send(parsed.events));
-        drop(self.room.send(parsed.bytes));
+    /// Takes back what the last batches were made of.
+    fn give_back(&self, pieces: Vec<Parsed>) {
+        for (i, parsed) in pieces.into_iter().enumerate() {
+            let maker = (self.first + i) % self.spent.len();
+            // A thread that has ended needs nothing any more.
+            drop(self.spent[maker].send(parsed.events));
+            drop(self.room.send(parsed.bytes));
+        }
     }
 
-    /// The next batch, with those that wait behind it if they are small, as pieces of a pipe are.
-    fn next(&mut self) -> Option<Piece<Parsed>> {
+    /// The next batch, with those that wait behind it.
+    fn next(&mut self) -> Option<Piece<Vec<Parsed>>> {
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
-        let received = self.parsed[self.turn].recv().ok()?;
-        self.turn = (self.turn + 1) % self.parsed.len();
-        let Ok(mut parsed) = received else { return Some(received) };
-        while !self.strict && parsed.items.len() < BATCH_DOCUMENTS / 2 {
-            let Ok(more) = self.parsed[self.turn].try_recv() else { break };
+        self.first = self.turn;
+        let mut pieces = Vec::new();
+        let mut received = self.parsed[self.turn].recv().ok()?;
+        loop {
             self.turn = (self.turn + 1) % self.parsed.len();
-            match more {
-                Ok(more) => parsed.join(more),
+            match received {
+                Ok(parsed) => pieces.push(parsed),
+                Err(error) if pieces.is_empty() => return Some(Err(error)),
                 Err(error) => {
                     self.error = Some(error);
                     break;
                 }
             }
+            if self.strict || pieces.len() >= APPENDED_BATCHES {
+                break;
+            }
+            // Behind a full batch more comes at once; behind another, as pieces of a pipe are, only what is there.
+            let is_full = pieces.last().is_some_and(|parsed| parsed.items.len() >= BATCH_DOCUMENTS);
+            let more =
+                if is_full { self.parsed[self.turn].recv().ok() } else { self.parsed[self.turn].try_recv().ok() };
+            let Some(more) = more else { break };
+            received = more;
         }
-        Some(Ok(parsed))
+        Some(Ok(pieces))
     }
 
     /// At the end every thread is done, or it panicked, which is a bug to be seen.
@@ -195,53 +211,81 @@ struct Load<'a, 'o> {
 }
 
 impl Load<'_, '_> {
-    fn take(&mut self, parsed: &mut Parsed) -> Result<(), StoreError> {
+    fn take(&mut self, pieces: &mut [Parsed]) -> Result<(), StoreError> {
         let first = self.done.documents == 0;
-        self.done.documents += parsed.items.len() as u64;
-        self.done.bytes += parsed.bytes.len() as u64;
-        let events = std::mem::take(&mut parsed.events);
+        for parsed in &*pieces {
+            self.done.documents += parsed.items.len() as u64;
+            self.done.bytes += parsed.bytes.len() as u64;
+        }
         if self.options.dry_run {
-            return self.judge(parsed, events);
+            return pieces.iter_mut().try_for_each(|parsed| self.judge(parsed));
         }
         if self.summary.spooled > 0 {
             // Once the lock was not had, the rest waits, too, so that the order stays as it was.
-            return self.spool(parsed, &parsed.items);
+            return pieces.iter().try_for_each(|parsed| self.spool(parsed, &parsed.items));
         }
-        if first && parsed.items.len() >= BATCH_DOCUMENTS {
+        if first && pieces.iter().map(|parsed| parsed.items.len()).sum::<usize>() >= BATCH_DOCUMENTS {
             self.store.feed_event_store()?;
         }
-        if !self.options.commit_each {
-            parsed.events = self.append(parsed, &parsed.items, events)?;
-            return Ok(());
+        if self.options.commit_each {
+            pieces.iter_mut().try_for_each(|parsed| self.append_each(parsed))
+        } else {
+            self.append(pieces)
         }
-        let mut events = events.into_iter();
-        for (i, item) in parsed.items.iter().enumerate() {
-            let own = events.by_ref().take(*item.result.as_ref().unwrap_or(&0)).collect();
-            self.append(parsed, &parsed.items[i..=i], own)?;
-            if self.summary.stopped {
-                break;
+    }
+
+    /// Appends several batches with one sync, and leaves their events with them.
+    fn append(&mut self, pieces: &mut [Parsed]) -> Result<(), StoreError> {
+        let counts: Vec<usize> = pieces.iter().map(|parsed| parsed.events.len()).collect();
+        let mut events = Vec::with_capacity(counts.iter().sum());
+        for parsed in &mut *pieces {
+            events.append(&mut parsed.events);
+        }
+        let again = || pieces.iter().flat_map(|parsed| translate::again(&parsed.bytes, &parsed.items, self.options));
+        let done = match self.append_once(events) {
+            // A damaged graph index is given up by the failed append; the next one folds the journal.
+            Err(StoreError::Corrupt { .. }) => self.append_once(again().collect()),
+            result => result,
+        };
+        let Done { appended, events } = match done {
+            Ok(done) => done,
+            Err(StoreError::Locked { .. }) => {
+                return pieces.iter().try_for_each(|parsed| self.spool(parsed, &parsed.items));
             }
-            if self.summary.spooled > 0 {
-                return self.spool(parsed, &parsed.items[i + 1..]);
-            }
+            Err(error) => return Err(error),
+        };
+        let (mut appended, mut events) = (&appended[..], events.into_iter());
+        for (parsed, count) in pieces.iter_mut().zip(counts) {
+            let own;
+            (own, appended) = appended.split_at(count.min(appended.len()));
+            self.settle(parsed, &parsed.items, own)?;
+            parsed.events.extend(events.by_ref().take(count));
         }
         Ok(())
     }
 
-    /// Appends the events of some items, and gives them back.
-    fn append(&mut self, parsed: &Parsed, items: &[Item], events: Vec<Prepared>) -> Result<Vec<Prepared>, StoreError> {
-        let done = match self.append_once(events) {
-            // A damaged graph index is given up by the failed append; the next one folds the journal.
-            Err(StoreError::Corrupt { .. }) => self.append_once(translate::again(&parsed.bytes, items, self.options)),
-            result => result,
-        };
-        let done = match done {
-            Ok(done) => done,
-            Err(StoreError::Locked { .. }) => return self.spool(parsed, items).map(|()| Vec::new()),
-            Err(error) => return Err(error),
-        };
-        self.settle(parsed, items, &done.appended)?;
-        Ok(done.events)
+    /// Appends the events of each document with a sync of their own.
+    fn append_each(&mut self, parsed: &mut Parsed) -> Result<(), StoreError> {
+        let mut events = std::mem::take(&mut parsed.events).into_iter();
+        for (i, item) in parsed.items.iter().enumerate() {
+            let items = &parsed.items[i..=i];
+            let own = events.by_ref().take(*item.result.as_ref().unwrap_or(&0)).collect();
+            let done = match self.append_once(own) {
+                Err(StoreError::Corrupt { .. }) => {
+                    self.append_once(translate::again(&parsed.bytes, items, self.options))
+                }
+                result => result,
+            };
+            match done {
+                Ok(done) => self.settle(parsed, items, &done.appended)?,
+                Err(StoreError::Locked { .. }) => return self.spool(parsed, &parsed.items[i..]),
+                Err(error) => return Err(error),
+            }
+            if self.summary.stopped {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn append_once(&self, events: Vec<Prepared>) -> Result<Done, StoreError> {
@@ -345,7 +389,8 @@ impl Load<'_, '_> {
     }
 
     /// Says what an append would say, as far as ids and form decide it.
-    fn judge(&mut self, parsed: &Parsed, events: Vec<Prepared>) -> Result<(), StoreError> {
+    fn judge(&mut self, parsed: &mut Parsed) -> Result<(), StoreError> {
+        let events = std::mem::take(&mut parsed.events);
         if self.dry.is_none() {
             self.dry = Some(Dry { view: self.store.view()?, seen: HashMap::new() });
         }

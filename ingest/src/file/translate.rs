@@ -50,20 +50,6 @@ pub(super) struct Parsed {
     pub(super) events: Vec<Prepared>,
 }
 
-impl Parsed {
-    /// Adds what follows.
-    pub(super) fn join(&mut self, mut next: Self) {
-        let shift = self.bytes.len();
-        self.bytes.append(&mut next.bytes);
-        self.events.append(&mut next.events);
-        self.items.extend(next.items.into_iter().map(|item| Item {
-            start: item.start + shift,
-            end: item.end + shift,
-            ..item
-        }));
-    }
-}
-
 /// Translates a batch; `last` is the format of the document before, which is tried first.
 pub(super) fn batch(batch: Batch, settings: &Settings, last: &mut Format) -> Parsed {
     let mut parsed = Parsed {

@@ -3,6 +3,7 @@
 use super::canonical::write_string;
 use super::{Event, Input, Json, LEAF_BYTES_MAX, Leaf, Output, Refusal, State};
 use crate::digest::{Blake3, Received};
+use crate::graph::key::{self, Scoped};
 
 /// A facet or value above this many bytes is outlined.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
@@ -42,8 +43,17 @@ pub struct Prepared {
     pub leaf: Leaf,
     /// The values that were moved out; stored before the event is appended.
     pub payloads: Vec<Payload>,
+    /// What the index finds its id by.
+    pub(crate) key: Scoped,
     /// How many events after this one come from the same received one: they are recorded together or not at all.
     pub(crate) following: usize,
+}
+
+impl Prepared {
+    fn new(event: Box<Event>, id: String, received: Option<Received>, leaf: Leaf, payloads: Vec<Payload>) -> Self {
+        let key = key::scoped(&event.namespace, &id);
+        Self { event, id, received, leaf, payloads, key, following: 0 }
+    }
 }
 
 /// Outlines what must not or cannot stay inside and serializes each resulting event.
@@ -82,7 +92,7 @@ pub fn prepare_into(
         leaf = Leaf::new(&event, &id);
     }
     if leaf.as_bytes().len() <= LEAF_BYTES_MAX {
-        prepared.push(Prepared { event, id, received, leaf, payloads, following: 0 });
+        prepared.push(Prepared::new(event, id, received, leaf, payloads));
         return Ok(());
     }
     prepared.append(&mut spread(*event, &id, received, payloads)?);
@@ -227,19 +237,12 @@ fn spread(
         part.id = Some(part_id.clone());
         let received = Some(received.unwrap_or_else(|| Received::of(&Blake3::of(part_id.as_bytes()))));
         let leaf = Leaf::new(&part, &part_id);
-        prepared.push(Prepared {
-            leaf,
-            event: Box::new(part),
-            id: part_id,
-            received,
-            payloads: Vec::new(),
-            following: 0,
-        });
+        prepared.push(Prepared::new(Box::new(part), part_id, received, leaf, Vec::new()));
     }
     let leaf = Leaf::new(&rest, id);
     // Without an id of its own the event keeps none; only its parts need one.
     rest.id = event.id;
-    prepared.insert(at, Prepared { leaf, event: Box::new(rest), id: id.to_owned(), received, payloads, following: 0 });
+    prepared.insert(at, Prepared::new(Box::new(rest), id.to_owned(), received, leaf, payloads));
     prepared[0].following = n_parts;
     Ok(prepared)
 }

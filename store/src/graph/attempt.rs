@@ -1,7 +1,7 @@
 //! Which attempt of which run an event joins; fixed at its position (EVENTS.md §2).
 
 use super::fold::{EXTERNAL, Fold, Place};
-use super::key;
+use super::key::{self, Scoped};
 use super::memory::{AttemptState, RunGroup, RunState};
 use super::tables::{ENTITY, INPUT, OUTPUT, PARTIAL, SIDE};
 use crate::event::{Event, Kind, RunRef, State};
@@ -19,11 +19,13 @@ impl Fold {
     pub(super) fn join_attempt(
         &mut self,
         event: &Event,
+        id: Scoped,
         position: u32,
         time: i64,
-    ) -> Option<((u64, u32), usize, usize)> {
+    ) -> Option<(Scoped, usize, usize)> {
         let run_id = event.run.as_ref()?;
-        let key = key::scoped(&event.namespace, run_id);
+        // Many emitters give a run and its one event the same id.
+        let key = if event.run == event.id { id } else { key::scoped(&event.namespace, run_id) };
         let job = event.job.as_ref().map(|job| self.symbol(job));
         self.load_group(key);
         let explicit = event.attempt.map(|n| n.min(u32::from(u16::MAX)) as u16);
@@ -35,7 +37,9 @@ impl Fold {
             None => group.runs.iter().position(|r| r.attempts.iter().any(|a| Some(a.leader) == newest_leader)),
         };
         let run = run.unwrap_or_else(|| {
-            group.runs.push(RunState { job: job.unwrap_or(0), attempts: Vec::new() });
+            // Nearly always there is one run of an id, and one attempt of it; a list grows to four at once by itself.
+            group.runs.reserve_exact(1);
+            group.runs.push(RunState { job: job.unwrap_or(0), attempts: Vec::with_capacity(1) });
             group.runs.len() - 1
         });
         let attempt = arrival.join(&mut group.runs[run]);
@@ -225,6 +229,7 @@ impl Arrival {
     fn open(&self, run: &mut RunState, number: u16) -> usize {
         let at = run.attempts.partition_point(|a| a.number < number);
         let state = AttemptState { leader: self.position, number, start: self.time, ..AttemptState::default() };
+        run.attempts.reserve_exact(1);
         run.attempts.insert(at, state);
         at
     }

@@ -1,6 +1,6 @@
 //! The fold: what one event adds to the index. Its rules are EVENTS.md §2 to §5 and part of format v1.
 
-use super::key;
+use super::key::{self, Scoped};
 use super::memory::{AttemptState, Memory};
 use super::stack::Stack;
 use super::tables::{
@@ -60,6 +60,8 @@ pub(crate) struct Fold {
     /// Mentions of the event being folded.
     mentions: Vec<(u32, u16)>,
     from: Vec<(usize, Vec<u32>)>,
+    /// The last namespace and its symbol; 0 is that of the empty text.
+    namespace: (String, u32),
     /// The attempt of an event without run: the event alone.
     pub(super) alone: AttemptState,
 }
@@ -78,7 +80,7 @@ impl Fold {
     pub(crate) fn new(stack: Stack) -> Self {
         let m = Memory::new(stack.next_bases());
         let (mentions, from, alone) = (Vec::new(), Vec::new(), AttemptState::default());
-        Self { stack, m, last_recorded: None, mentions, from, alone }
+        Self { stack, m, last_recorded: None, mentions, from, namespace: (String::new(), 0), alone }
     }
 
     /// The next position.
@@ -87,8 +89,12 @@ impl Fold {
     }
 
     /// The position of an event id within a namespace.
-    pub(crate) fn find_id(&self, namespace: &str, id: &str) -> Option<u32> {
-        let key = key::scoped(namespace, id);
+    fn find_id(&self, namespace: &str, id: &str) -> Option<u32> {
+        self.find_key(key::scoped(namespace, id))
+    }
+
+    /// The position of an event by the key of its id.
+    pub(crate) fn find_key(&self, key: Scoped) -> Option<u32> {
         self.m.ids.get(&key).copied().or_else(|| if self.m.complete { None } else { self.stack.find_id(key) })
     }
 
@@ -147,15 +153,15 @@ impl Fold {
     }
 
     /// Adds an event that was checked; its position.
-    pub(crate) fn apply(&mut self, event: &Event, id: &str, recorded: Time) -> u32 {
+    pub(crate) fn apply(&mut self, event: &Event, key: Scoped, recorded: Time) -> u32 {
         let position = self.next();
         let time = event.time.unwrap_or(recorded).min(recorded).0;
         self.mentions.clear();
         self.from.clear();
         self.alone = AttemptState { leader: position, number: 1, start: time, ..AttemptState::default() };
-        let run = self.join_attempt(event, position, time);
+        let run = self.join_attempt(event, key, position, time);
         let place = Place { position, time, run };
-        self.push_event(event, id, recorded, place);
+        self.push_event(event, key, recorded, place);
         if event.kind == Kind::Retract {
             self.retract(event, position);
         }
@@ -176,14 +182,14 @@ impl Fold {
         position
     }
 
-    fn push_event(&mut self, event: &Event, id: &str, recorded: Time, place: Place) {
+    fn push_event(&mut self, event: &Event, key: Scoped, recorded: Time, place: Place) {
         if self.last_recorded != Some(recorded.0) || self.m.t.rec_position.is_empty() {
             self.m.t.rec_position.push(place.position);
             self.m.t.rec_time.push(recorded.0);
             self.last_recorded = Some(recorded.0);
         }
         let actor = self.symbol(&event.actor);
-        let namespace = self.symbol(&event.namespace);
+        let namespace = self.namespace(&event.namespace);
         let job = match &event.job {
             Some(job) => self.symbol(job),
             None => self.job_of_run(place),
@@ -193,7 +199,6 @@ impl Fold {
             Some(Outcome::Pass) => 1,
             Some(Outcome::Fail) => 2,
         };
-        let key = key::scoped(&event.namespace, id);
         self.m.ids.insert(key, place.position);
         let own_run = place.run.is_some_and(|(run, ..)| run == key);
         let (leader, number, previous) = self.attempt_columns(place, own_run);
@@ -226,6 +231,14 @@ impl Fold {
         }
         t.e_mentions.push(self.m.bases.mention + t.m_target.len() as u32);
         t.e_attributes.push(self.m.bases.attribute + t.a_key.len() as u32);
+    }
+
+    /// The symbol of a namespace, which is nearly always that of the last one.
+    pub(super) fn namespace(&mut self, text: &str) -> u32 {
+        if self.namespace.0 != text {
+            self.namespace = (text.to_owned(), self.symbol(text));
+        }
+        self.namespace.1
     }
 
     pub(super) fn symbol(&mut self, text: &str) -> u32 {

@@ -1,9 +1,12 @@
 //! Keys of the lookups: hashes that spread evenly.
 
 /// The key of a run id or an event id within a namespace: 64 bits to search and 32 to tell apart.
+pub(crate) type Scoped = (u64, u32);
+
+/// Hashes a run id or an event id within a namespace.
 ///
 /// At ten million ids two of them share all 96 bits with a probability below 1e-15.
-pub(crate) fn scoped(namespace: &str, id: &str) -> (u64, u32) {
+pub(crate) fn scoped(namespace: &str, id: &str) -> Scoped {
     /// Both together fit nearly always; hashing one short buffer costs half of what a hasher does.
     const SHORT: usize = 256;
     let length = namespace.len() + 1 + id.len();

@@ -5,7 +5,7 @@ mod context;
 mod fold;
 pub(crate) mod folder;
 mod join;
-mod key;
+pub(crate) mod key;
 mod mapped;
 mod memory;
 mod resolve;

@@ -36,7 +36,7 @@ impl Fold {
 
     /// The entity of a reference that has a name; created if it is new.
     pub(super) fn entity(&mut self, reference: &Ref, namespace: &str) -> u32 {
-        let namespace = self.symbol(reference.namespace.as_deref().unwrap_or(namespace));
+        let namespace = self.namespace(reference.namespace.as_deref().unwrap_or(namespace));
         let name = self.symbol(reference.name.as_deref().unwrap_or_default());
         let kind = reference.kind.or_else(|| self.only_kind(namespace, name)).unwrap_or(EntityKind::Dataset);
         self.entity_at(kind, namespace, name)
