@@ -277,8 +277,9 @@ impl Fold {
             }
             let mints = event.kind != Kind::Register || !reference.is_bare();
             let (target, more) = self.resolve_input(reference, entity, holder, mints, place);
-            if let (Some(size), 0) = (input.size, more & ENTITY) {
-                self.take(target, TOOK_SIZE, size, place.position);
+            let sized = if more & ENTITY == 0 { Some(target) } else { self.minted_bare(entity, place) };
+            if let (Some(size), Some(version)) = (input.size, sized) {
+                self.take(version, TOOK_SIZE, size, place.position);
             }
             if let Some(attempt) = self.attempt_mut(place) {
                 let version = if more & ENTITY == 0 { target + 1 } else { 0 };

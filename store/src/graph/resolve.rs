@@ -144,6 +144,12 @@ impl Fold {
         (self.adopt_bare_input(reference, entity, 0, place), BY_DIGEST)
     }
 
+    /// The version that a bare input of this very event minted.
+    pub(super) fn minted_bare(&self, entity: u32, place: Place) -> Option<u32> {
+        let minted = self.attempt(place)?.bare_inputs.iter().find(|(e, _)| *e == entity).map(|(_, v)| *v);
+        minted.filter(|v| self.mint_of(*v) == place.position)
+    }
+
     /// A bare mention of the same attempt gives way: the version that it minted takes the digest or label.
     fn adopt_bare_input(&mut self, reference: &Ref, entity: u32, label: u32, place: Place) -> u32 {
         let bare = self.attempt(place).and_then(|a| a.bare_inputs.iter().find(|(e, _)| *e == entity).map(|(_, v)| *v));
