@@ -1,6 +1,6 @@
 //! Which attempt of which run an event joins; fixed at its position (EVENTS.md §2).
 
-use super::fold::{EXTERNAL, Fold, Place};
+use super::fold::{EXTERNAL, Fold, Place, UNBORN};
 use super::key::{self, Scoped};
 use super::memory::{AttemptState, RunGroup, RunState};
 use super::tables::{ENTITY, INPUT, OUTPUT, PARTIAL, SIDE};
@@ -168,8 +168,16 @@ impl Fold {
                 (INPUT, false) => {
                     attempt.reads.push((self.stack.entity_of(*target), *target + 1));
                 }
-                (OUTPUT, true) if bits & PARTIAL == 0 && !registers => attempt.pending.push(*target),
-                (OUTPUT, false) => attempt.writes.push((self.stack.entity_of(*target), *target)),
+                (OUTPUT, true) if bits & PARTIAL == 0 && !registers => {
+                    attempt.pending.push(*target);
+                    let told = self.stack.taken(*target | UNBORN).into_iter().filter(|(by, ..)| *by == event);
+                    attempt.told.extend(told.map(|(_, field, value)| (*target, event, field, value)));
+                }
+                (OUTPUT, false) => {
+                    let entity = self.stack.entity_of(*target);
+                    attempt.writes.push((entity, *target));
+                    attempt.told.retain(|(of, ..)| *of != entity);
+                }
                 _ => {}
             }
         }

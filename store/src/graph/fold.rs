@@ -8,7 +8,7 @@ use super::tables::{
 };
 use super::value;
 use crate::digest::{Algorithm, Digest};
-use crate::event::{About, EntityKind, Event, Kind, Outcome, Ref, Refusal, Role, State, part_id};
+use crate::event::{About, EntityKind, Event, Kind, Outcome, Output, Ref, Refusal, Role, State, part_id};
 use crate::time::Time;
 
 /// Predicates of facts.
@@ -40,6 +40,11 @@ pub(crate) const TOOK_SIZE: u8 = 2;
 pub(crate) const TOOK_ROWS: u8 = 3;
 /// A digest (its bytes stand in `x_pair`).
 pub(crate) const TOOK_DIGEST: u8 = 4;
+/// A tag; only while it waits.
+const TOOK_TAG: u8 = 5;
+
+/// Beside the id of an entity: what was said of an output before it had a version waits there for one.
+pub(super) const UNBORN: u32 = 1 << 31;
 
 /// Event bits: its id is that of its run.
 pub(crate) const OWN_RUN: u8 = 1 << 7;
@@ -301,6 +306,9 @@ impl Fold {
             let version = self.resolve_output(event, &output.reference, entity, place);
             let Some(version) = version else {
                 let partial = if matches!(event.state, State::Fail | State::Abort) { PARTIAL } else { 0 };
+                if partial == 0 && event.kind != Kind::Register {
+                    self.tell_later(output, entity, place);
+                }
                 self.mention(entity, bits | ENTITY | partial);
                 continue;
             };
@@ -319,6 +327,33 @@ impl Fold {
         }
         if event.state == State::Complete && place.run.is_some() {
             self.complete_pending(place);
+        }
+    }
+
+    /// Keeps what is said of a table that has no version yet.
+    fn tell_later(&mut self, output: &Output, entity: u32, place: Place) {
+        let tags: Vec<u64> = output.tags.iter().map(|tag| self.symbol(tag).into()).collect();
+        let numbers = [(TOOK_SIZE, output.size), (TOOK_ROWS, output.rows)];
+        let numbers = numbers.into_iter().filter_map(|(field, value)| Some((field, value?)));
+        for (field, value) in numbers.chain(tags.into_iter().map(|tag| (TOOK_TAG, tag))) {
+            self.take(entity | UNBORN, field, value, place.position);
+            if let Some(attempt) = self.attempt_mut(place) {
+                attempt.told.push((entity, place.position, field, value));
+            }
+        }
+    }
+
+    /// What an attempt said of a table before it had a version is said of the version.
+    pub(super) fn tell(&mut self, entity: u32, version: u32, place: Place) {
+        let Some(attempt) = self.attempt_mut(place) else { return };
+        let told = std::mem::take(&mut attempt.told);
+        let (now, later) = told.into_iter().partition(|(e, ..)| *e == entity);
+        attempt.told = later;
+        for (_, event, field, value) in now {
+            match field {
+                TOOK_TAG => self.fact(event, Predicate::Tag, SCOPE_VERSION, version, value as u32),
+                field => self.take(version, field, value, event),
+            }
         }
     }
 

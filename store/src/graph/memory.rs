@@ -84,6 +84,8 @@ pub(super) struct AttemptState {
     pub(super) bare_inputs: Vec<(u32, u32)>,
     /// Entities named as outputs without version so far.
     pub(super) pending: Vec<u32>,
+    /// What it said of those: entity, event, field, value.
+    pub(super) told: Vec<(u32, u32, u8, u64)>,
     /// Versions it generated.
     pub(super) writes: Vec<(u32, u32)>,
 }

@@ -332,6 +332,7 @@ impl Fold {
         if let Some(attempt) = self.attempt_mut(place) {
             attempt.writes.push((entity, version));
         }
+        self.tell(entity, version, place);
         if self.bits_of_version(version) & EXTERNAL != 0 && !self.is_produced(version) {
             self.m.filled.insert(version, place.position);
             let state = EntityState { open: UNKNOWN, ..self.state(entity) };

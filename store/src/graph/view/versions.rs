@@ -113,8 +113,9 @@ impl View {
     }
 
     fn taken(&self, version: VersionId, field: u8) -> Option<u64> {
-        let taken = self.stack.taken(version).into_iter().rev();
-        taken.filter(|(event, f, _)| *f == field && self.sees(*event)).map(|(_, _, value)| value).next()
+        let taken = self.stack.taken(version).into_iter();
+        let seen = taken.filter(|(event, f, _)| *f == field && self.sees(*event));
+        seen.max_by_key(|(event, ..)| *event).map(|(_, _, value)| value)
     }
 
     /// The visible versions that hold a digest (its 32-byte key), ascending.
