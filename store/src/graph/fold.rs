@@ -4,7 +4,7 @@ use super::key::{self, Scoped};
 use super::memory::{AttemptState, Memory};
 use super::stack::Stack;
 use super::tables::{
-    self, ABOUT, BY_DIGEST, DIGEST, ENTITY, HAS_FROM, INFERRED, INPUT, OUTPUT, PARTIAL, PINNED, ROLE_SHIFT,
+    self, ABOUT, ANY_OF_KIND, BY_DIGEST, DIGEST, ENTITY, HAS_FROM, INFERRED, INPUT, OUTPUT, PARTIAL, PINNED, ROLE_SHIFT,
 };
 use super::value;
 use crate::digest::{Algorithm, Digest};
@@ -554,23 +554,23 @@ impl Fold {
 
     /// Rows for "every version that holds this digest", one a digest; an unknown digest of a name mints.
     fn digest_references(&mut self, reference: &Ref, event: &Event, place: Place) -> Vec<(u32, u16)> {
-        let mut entity = 0;
+        let mut named = reference.kind.map_or(0, |kind| ANY_OF_KIND | kind as u32);
         if reference.name.is_some() {
             let id = self.entity(reference, &event.namespace);
-            entity = id + 1;
+            named = id + 1;
             if self.holders_of_name(reference, &event.namespace).is_empty() {
                 self.resolve_named(reference, id, place);
             }
         }
         let digests: Vec<[u8; 32]> = strong(reference).map(Digest::key).collect();
-        digests.into_iter().map(|digest| (self.digest_reference(digest, entity, place), DIGEST)).collect()
+        digests.into_iter().map(|digest| (self.digest_reference(digest, named, place), DIGEST)).collect()
     }
 
-    fn digest_reference(&mut self, digest: [u8; 32], entity: u32, place: Place) -> u32 {
+    fn digest_reference(&mut self, digest: [u8; 32], named: u32, place: Place) -> u32 {
         let t = &mut self.m.t;
         let id = self.m.bases.query + t.q_entity.len() as u32;
         t.q_digest.push(digest);
-        t.q_entity.push(entity);
+        t.q_entity.push(named);
         t.q_key.push(key::head(&digest));
         t.q_id.push(id);
         t.q_event.push(place.position);

@@ -481,7 +481,7 @@ impl Fold {
         !has.is_empty() && strong(reference).next().is_some() && !strong(reference).any(|d| has.contains(&d.key()))
     }
 
-    /// The versions, of any name, that hold a digest of a reference, ascending.
+    /// The versions, of any name of the reference's kind, that hold a digest of it, ascending.
     pub(super) fn holders(&self, reference: &Ref) -> Vec<u32> {
         let mut found: Vec<u32> = strong(reference)
             .flat_map(|d| {
@@ -495,6 +495,9 @@ impl Fold {
             .collect();
         found.sort_unstable();
         found.dedup();
+        if let Some(kind) = reference.kind {
+            found.retain(|v| self.entity_kind(self.version_entity(*v)) == kind as u8);
+        }
         found
     }
 

@@ -76,7 +76,7 @@ columns! {
         from_input: u32,
         /// Digest of a digest reference.
         q_digest: [u8; 32],
-        /// One more than the entity of a digest reference; 0 any.
+        /// One more than the entity of a digest reference; 0 any, [`ANY_OF_KIND`] and a kind any of that.
         q_entity: u32,
         /// Entity of each version.
         v_entity: u32,
@@ -289,6 +289,9 @@ impl Bases {
         }
     }
 }
+
+/// In `q_entity`, beside a kind: any entity of that kind.
+pub(crate) const ANY_OF_KIND: u32 = 1 << 31;
 
 /// Mention bits: side.
 pub(crate) const SIDE: u16 = 0b11;

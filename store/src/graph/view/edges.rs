@@ -4,7 +4,7 @@ use std::cell::LazyCell;
 
 use super::super::stack::Stack;
 use super::super::tables::{
-    ABOUT, BY_DIGEST, DIGEST, ENTITY, HAS_FROM, INFERRED, INPUT, OUTPUT, PARTIAL, ROLE, ROLE_SHIFT, SIDE,
+    ABOUT, ANY_OF_KIND, BY_DIGEST, DIGEST, ENTITY, HAS_FROM, INFERRED, INPUT, OUTPUT, PARTIAL, ROLE, ROLE_SHIFT, SIDE,
 };
 use super::{EntityId, Position, VersionId, View};
 use crate::event::Role;
@@ -138,7 +138,7 @@ impl View {
         let mut events = Vec::new();
         for digest in self.digest_keys_of(version) {
             let mentions = self.stack.digest_mentions(&digest).into_iter();
-            events.extend(mentions.filter(|(_, named)| *named == 0 || *named == entity + 1).map(|(event, _)| event));
+            events.extend(mentions.filter(|(_, named)| self.is_named(entity, *named)).map(|(event, _)| event));
         }
         events.sort_unstable();
         events.dedup();
@@ -195,6 +195,16 @@ impl View {
         found
     }
 
+    /// Whether an entity is the one, or of the kind, that a digest reference speaks of.
+    fn is_named(&self, entity: EntityId, named: u32) -> bool {
+        named == 0
+            || if named & ANY_OF_KIND == 0 {
+                entity + 1 == named
+            } else {
+                u32::from(self.stack.entity_kind(entity)) == named & !ANY_OF_KIND
+            }
+    }
+
     fn about_versions(&self, target: u32, bits: u16) -> Vec<VersionId> {
         if bits & ENTITY != 0 {
             return self.versions(target).into_iter().filter(|v| self.has_version(*v)).collect();
@@ -202,7 +212,7 @@ impl View {
         if bits & DIGEST != 0 {
             let named = self.stack.query_entity(target);
             let mut versions = self.versions_with(&self.stack.query_digest(target));
-            versions.retain(|v| named == 0 || self.entity(*v) + 1 == named);
+            versions.retain(|v| self.is_named(self.entity(*v), named));
             return versions;
         }
         vec![target]
