@@ -522,7 +522,7 @@ impl Fold {
         }
         if by_digest {
             let mut holders = self.holders_of_name(reference, &event.namespace);
-            let first = holders.first().map(|v| self.version_entity(*v));
+            let first = self.first_holder(reference, &holders).map(|v| self.version_entity(v));
             holders.retain(|v| Some(self.version_entity(*v)) == first);
             match event.kind {
                 Kind::Tag | Kind::Untag | Kind::Describe if !holders.is_empty() => {

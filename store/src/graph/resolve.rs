@@ -83,8 +83,8 @@ impl Fold {
         if reference.name.is_some() {
             return (self.entity(reference, namespace), None);
         }
-        if let Some(first) = self.holders(reference).first() {
-            return (self.version_entity(*first), Some(*first));
+        if let Some(first) = self.first_holder(reference, &self.holders(reference)) {
+            return (self.version_entity(first), Some(first));
         }
         let digest = reference.digest.as_ref().or(reference.digests.first());
         let named = Ref {
@@ -137,9 +137,8 @@ impl Fold {
             }
             return (self.adopt_bare_input(reference, entity, label, place), LABELED);
         }
-        let holders = self.holders_in(reference, entity);
-        if let Some(first) = holders.first() {
-            return (*first, BY_DIGEST);
+        if let Some(first) = self.first_holder(reference, &self.holders_in(reference, entity)) {
+            return (first, BY_DIGEST);
         }
         (self.adopt_bare_input(reference, entity, 0, place), BY_DIGEST)
     }
@@ -499,6 +498,15 @@ impl Fold {
             found.retain(|v| self.entity_kind(self.version_entity(*v)) == kind as u8);
         }
         found
+    }
+
+    /// Of the holders of a reference's digests, the first that has the one that it names first.
+    pub(super) fn first_holder(&self, reference: &Ref, holders: &[u32]) -> Option<u32> {
+        let mut wanted = strong(reference).map(Digest::key);
+        match holders {
+            [] | [_] => holders.first().copied(),
+            _ => wanted.find_map(|digest| holders.iter().copied().find(|v| self.digests(*v).contains(&digest))),
+        }
     }
 
     fn holders_in(&self, reference: &Ref, entity: u32) -> Vec<u32> {
