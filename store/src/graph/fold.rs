@@ -424,9 +424,11 @@ impl Fold {
             let (entity, holder) = self.input_entity(reference, &event.namespace);
             if reference.is_bare() {
                 ends.push((entity, SCOPE_ENTITY));
+                self.mention(entity, ABOUT | ENTITY);
             } else {
                 let version = holder.unwrap_or_else(|| self.resolve_named(reference, entity, place).0);
                 ends.push((version, SCOPE_VERSION));
+                self.mention(version, ABOUT);
             }
         }
         if let [(a, scope), (b, other)] = ends[..]
