@@ -75,7 +75,10 @@ impl View {
             Some(first)
         } else {
             let taken = self.stack.taken(version).into_iter();
-            taken.filter(|(e, field, _)| *field == TOOK_LABEL && self.sees(*e)).map(|(_, _, label)| label as u32).next()
+            taken
+                .filter(|(e, field, _)| *field == TOOK_LABEL && self.tells(*e, version))
+                .map(|(_, _, label)| label as u32)
+                .next()
         };
         label.map(|s| self.text(s))
     }
@@ -95,11 +98,16 @@ impl View {
             .stack
             .taken(version)
             .into_iter()
-            .filter(|(event, field, _)| *field == TOOK_DIGEST && !self.sees(*event))
+            .filter(|(event, field, _)| *field == TOOK_DIGEST && !self.tells(*event, version))
             .map(|(_, _, symbol)| symbol)
             .collect();
         let symbols = self.stack.segments().iter().flat_map(|s| s.x_pair().lows(version).collect::<Vec<_>>());
         symbols.filter(|s| !later.contains(&u64::from(*s))).map(|s| self.text(s).to_owned()).collect()
+    }
+
+    /// Whether a version has a digest or label from an event: a visible one, or the one that minted it.
+    fn tells(&self, event: Position, version: VersionId) -> bool {
+        self.sees(event) || event == self.mint(version)
     }
 
     /// The size of a version in bytes, as last said.
