@@ -235,6 +235,7 @@ impl Evaluator<'_> {
             }
         }
         nodes.versions.retain(|v| view.has_version(v) && world.has_tag(v, tag));
+        nodes.events.retain(|leader| world.tags_of_step(leader).contains(&tag));
         nodes
     }
 

@@ -186,14 +186,12 @@ impl World {
         self.descriptions().tagged.get(&tag).map_or(&[], Vec::as_slice)
     }
 
-    /// The tags of a run or event: of any event of its attempt.
+    /// The tags of a run or event: of any event of its attempt, the latest fact about one of them wins.
     pub(crate) fn tags_of_step(&self, leader: Position) -> Vec<Symbol> {
         let d = self.descriptions();
-        let mut tags = BTreeSet::new();
-        for event in self.events_of(leader) {
-            tags.extend(d.of.get(&Subject::Event(event)).into_iter().flatten());
-        }
-        tags.into_iter().collect()
+        let events: Vec<Subject> = self.events_of(leader).into_iter().map(Subject::Event).collect();
+        let tags: BTreeSet<Symbol> = events.iter().filter_map(|e| d.of.get(e)).flatten().copied().collect();
+        tags.into_iter().filter(|tag| d.has_tag(&events, *tag)).collect()
     }
 
     /// The version that an alias of an entity points to.

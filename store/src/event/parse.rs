@@ -255,7 +255,8 @@ impl Event {
                     "a retirement names versions in `about`, or empties the slot of a `service`",
                 ));
             }
-            Kind::Tag | Kind::Untag | Kind::Describe => needs_things("what is described")?,
+            Kind::Tag | Kind::Untag if self.about.is_empty() => needs_things("what is tagged")?,
+            Kind::Describe => needs_things("what is described")?,
             Kind::Alias => {
                 needs_things("a version")?;
                 let alias = self.args.text("alias").unwrap_or_default();

@@ -131,15 +131,16 @@ impl Fold {
                 }
                 Ok(())
             }
-            About::Event(id) if event.kind == Kind::Retract && self.find_id(&event.namespace, id).is_none() => {
+            About::Event(id) if reaches_events(event.kind) && self.find_id(&event.namespace, id).is_none() => {
                 Err(format!("no event of namespace `{}` has the id `{id}`", event.namespace))
             }
-            About::Run(run) if event.kind == Kind::Retract => {
-                if run.namespace.as_ref().is_some_and(|n| *n != event.namespace) {
+            About::Run(run) if reaches_events(event.kind) => {
+                if event.kind == Kind::Retract && run.namespace.as_ref().is_some_and(|n| *n != event.namespace) {
                     return Err("a retract does not reach another namespace".to_owned());
                 }
                 if self.events_of_run(event, run).is_empty() {
-                    return Err(format!("no run of namespace `{}` has the id `{}`", event.namespace, run.run));
+                    let namespace = run.namespace.as_ref().unwrap_or(&event.namespace);
+                    return Err(format!("no run of namespace `{namespace}` has the id `{}`", run.run));
                 }
                 Ok(())
             }
@@ -373,7 +374,10 @@ impl Fold {
 
     fn abouts(&mut self, event: &Event, place: Place) {
         for about in &event.about {
-            let About::Thing(reference) = about else { continue };
+            let About::Thing(reference) = about else {
+                self.tag_events(event, about, place.position);
+                continue;
+            };
             let targets = self.resolve_about(event, reference, place);
             for (target, bits) in targets {
                 self.about_facts(event, target, bits, place.position);
@@ -385,6 +389,30 @@ impl Fold {
         {
             self.m.t.w_event.push(place.position);
             self.m.t.w_time.push(until.0);
+        }
+    }
+
+    /// Tags of events, named by their id or as those of a run so far.
+    fn tag_events(&mut self, event: &Event, about: &About, position: u32) {
+        let predicate = match event.kind {
+            Kind::Tag => Predicate::Tag,
+            Kind::Untag => Predicate::Untag,
+            _ => return,
+        };
+        for target in self.events_named(event, about).into_iter().filter(|t| *t < position) {
+            for tag in event.args.texts("tags") {
+                let tag = self.symbol(&tag);
+                self.fact(position, predicate, SCOPE_EVENT, target, tag);
+            }
+        }
+    }
+
+    /// The events that an `about` names.
+    fn events_named(&self, event: &Event, about: &About) -> Vec<u32> {
+        match about {
+            About::Event(id) => self.parts_of(&event.namespace, id),
+            About::Run(run) => self.events_of_run(event, run),
+            About::Thing(_) => Vec::new(),
         }
     }
 
@@ -453,12 +481,7 @@ impl Fold {
 
     fn retract(&mut self, event: &Event, position: u32) {
         for about in &event.about {
-            let targets = match about {
-                About::Event(id) => self.parts_of(&event.namespace, id),
-                About::Run(run) => self.events_of_run(event, run),
-                About::Thing(_) => Vec::new(),
-            };
-            for target in targets.into_iter().filter(|t| *t < position) {
+            for target in self.events_named(event, about).into_iter().filter(|t| *t < position) {
                 self.m.t.r_event.push(position);
                 self.m.t.r_target.push(target);
             }
@@ -601,6 +624,11 @@ impl Fold {
     pub(crate) fn stack(&self) -> &Stack {
         &self.stack
     }
+}
+
+/// Whether a kind of event acts on the events and runs that it is about.
+fn reaches_events(kind: Kind) -> bool {
+    matches!(kind, Kind::Retract | Kind::Tag | Kind::Untag)
 }
 
 /// Environments compare in lower case, and `production` is `prod`.
