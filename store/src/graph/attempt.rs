@@ -43,9 +43,12 @@ impl Fold {
             group.runs.len() - 1
         });
         let attempt = arrival.join(&mut group.runs[run]);
-        let is_leader = group.runs[run].attempts[attempt].leader == position;
-        if is_leader {
-            self.root(event, position);
+        if event.parent.is_some() {
+            let state = &group.runs[run].attempts[attempt];
+            let (leader, written) = (state.leader, state.writes.iter().map(|(_, v)| *v).collect::<Vec<u32>>());
+            if self.root_of(leader).is_none() {
+                self.root(event, position, leader, &written);
+            }
         }
         Some((key, run, attempt))
     }
@@ -184,7 +187,7 @@ impl Fold {
     }
 
     /// The root under which an attempt runs: named by its parent, else its parent's, else its parent.
-    fn root(&mut self, event: &Event, position: u32) {
+    fn root(&mut self, event: &Event, position: u32, leader: u32, written: &[u32]) {
         let Some(parent) = &event.parent else { return };
         let namespace = |run: &RunRef| run.namespace.clone().unwrap_or_else(|| event.namespace.clone());
         let root = if let Some(root) = &parent.root {
@@ -194,13 +197,19 @@ impl Fold {
             let above = self.chain(key).first().and_then(|e| self.root_of(self.leader_of(*e)));
             above.unwrap_or(key.0)
         };
-        self.m.t.p_leader.push(position);
+        self.m.t.p_event.push(position);
         self.m.t.p_root.push(root);
-        self.m.roots.insert(position, root);
+        self.m.roots.insert(leader, root);
+        self.m.made_under.extend(written.iter().map(|version| (*version, root)));
     }
 
+    /// The root of an attempt, told by the first of its events that has a parent.
     pub(super) fn root_of(&self, leader: u32) -> Option<u64> {
-        if leader >= self.m.bases.event { self.m.roots.get(&leader).copied() } else { self.stack.root_of(leader) }
+        let told = self.m.roots.get(&leader).copied();
+        if told.is_some() || leader >= self.m.bases.event {
+            return told;
+        }
+        std::iter::once(leader).chain(self.stack.members(leader)).find_map(|event| self.stack.root_told(event))
     }
 }
 

@@ -126,7 +126,7 @@ impl Join<'_, '_> {
             w_time,
             r_event,
             r_target,
-            p_leader,
+            p_event,
             p_root,
             g_event,
             g_leader,

@@ -129,8 +129,10 @@ pub(super) struct Memory {
     pub(super) filled: HashMap<u32, u32>,
     /// Versions minted since the last seal, by entity.
     pub(super) minted: HashMap<u32, Vec<u32>>,
-    /// Roots of attempts that began since the last seal.
+    /// Roots of attempts told since the last seal, by leader.
     pub(super) roots: HashMap<u32, u64>,
+    /// Versions and the roots under which attempts made them since the last seal.
+    pub(super) made_under: HashSet<(u32, u64)>,
 }
 
 impl Memory {
@@ -165,6 +167,7 @@ impl Memory {
         self.took_label.clear();
         self.minted.clear();
         self.roots.clear();
+        self.made_under.clear();
         self.trim_runs();
     }
 

@@ -267,8 +267,18 @@ impl Fold {
         if siblings.iter().any(|a| a.leader != attempt.leader && a.writes.iter().any(|(e, _)| *e == entity)) {
             return None;
         }
-        let maker = self.maker(version)?;
-        (self.root_of(self.leader_of(maker)) == Some(root)).then_some(version)
+        self.is_made_under(version, root).then_some(version)
+    }
+
+    /// Whether any attempt under a root made a version.
+    fn is_made_under(&self, version: u32, root: u64) -> bool {
+        let mut found = self.m.made_under.contains(&(version, root));
+        if version < self.m.bases.version {
+            self.stack.mentioned_by(version, |event, bits| {
+                found = found || bits & SIDE == OUTPUT && self.root_of(self.leader_of(event)) == Some(root);
+            });
+        }
+        found
     }
 
     /// The event that minted a version as an output, or that filled it.
@@ -328,8 +338,13 @@ impl Fold {
 
     /// Takes note that an attempt generated a version.
     pub(super) fn generated(&mut self, entity: u32, version: u32, place: Place) {
+        let mut leader = place.position;
         if let Some(attempt) = self.attempt_mut(place) {
             attempt.writes.push((entity, version));
+            leader = attempt.leader;
+        }
+        if let Some(root) = self.root_of(leader) {
+            self.m.made_under.insert((version, root));
         }
         self.tell(entity, version, place);
         if self.bits_of_version(version) & EXTERNAL != 0 && !self.is_produced(version) {

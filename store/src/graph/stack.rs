@@ -385,11 +385,11 @@ impl Stack {
         self.segments.iter().any(|s| s.leader_member().len() > 0)
     }
 
-    /// The root key of an attempt that has one.
-    pub(crate) fn root_of(&self, leader: u32) -> Option<u64> {
-        let s = self.holder(leader, |b| b.event)?;
-        let row = s.p_leader().lower_bound(leader);
-        (row < s.p_leader().len() && s.p_leader().get(row) == leader).then(|| s.p_root().get(row))
+    /// The root key of an attempt, if this event was the first to tell it.
+    pub(crate) fn root_told(&self, event: u32) -> Option<u64> {
+        let s = self.holder(event, |b| b.event)?;
+        let row = s.p_event().lower_bound(event);
+        (row < s.p_event().len() && s.p_event().get(row) == event).then(|| s.p_root().get(row))
     }
 }
 

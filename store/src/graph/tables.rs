@@ -138,8 +138,8 @@ columns! {
         r_event: u32,
         /// Retracted event.
         r_target: u32,
-        /// First event of an attempt that has a root.
-        p_leader: u32,
+        /// The event that first told the root of its attempt.
+        p_event: u32,
         /// Key of the root run.
         p_root: u64,
 
