@@ -85,11 +85,12 @@ impl Evaluator<'_> {
 
     /// What a node reaches, restricted to the operand's kinds, is non-empty and within the operand.
     ///
-    /// The others may lead to each other, so they are no strict start set.
+    /// What may lead to a node may lead to each other, too, so neither side is a strict start set.
     fn only(&self, how: How<'_>, operand: &OperandPlan, allowed: &Nodes) -> Nodes {
+        let how = How { strict: false, ..how };
         let mut nodes = self.image(how, allowed);
         let others = self.others(operand, allowed);
-        nodes.subtract(&self.image(How { strict: false, ..how }, &others), self.world);
+        nodes.subtract(&self.image(how, &others), self.world);
         nodes
     }
 
@@ -120,7 +121,9 @@ impl Evaluator<'_> {
         match how.rel.relation {
             Relation::DownstreamOf => self.walk(Edges::ALL, how, |w| w.downstream(to)),
             Relation::UpstreamOf => self.walk(Edges::ALL, how, |w| w.upstream(to)),
-            Relation::DerivedFrom => self.walk(Edges::DATA, how, |w| w.by_steps_only().downstream(to)),
+            Relation::DerivedFrom => {
+                self.walk(Edges::DATA, How { strict: false, ..how }, |w| w.by_steps_only().downstream(to))
+            }
             Relation::Trained => self.trained(Edges::TRAINING, how, to),
             Relation::FineTuned => self.trained(Edges::BASE, how, to),
             Relation::Evaluated => self.evaluated(how.rel, to),

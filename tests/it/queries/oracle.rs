@@ -146,7 +146,9 @@ impl Graph {
                 break;
             }
         }
-        found.remove(&start);
+        if closure != Closure::Derived {
+            found.remove(&start);
+        }
         (if closure == Closure::Trained { trained } else { found }, steps)
     }
 }
