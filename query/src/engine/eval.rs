@@ -62,11 +62,8 @@ impl<'a> Evaluator<'a> {
 
     /// Sets first, then conditions from the cheap to the costly; the order changes no answer.
     fn and(&self, members: &[Plan]) -> Nodes {
-        let (mut sets, mut rest): (Vec<&Plan>, Vec<&Plan>) = members.iter().partition(|m| match m {
-            Plan::Nodes(_) | Plan::At(..) | Plan::Or(_) | Plan::And(_) | Plan::Between(_) => true,
-            Plan::Rel(rel) => generates(rel),
-            _ => false,
-        });
+        let (mut sets, mut rest): (Vec<&Plan>, Vec<&Plan>) =
+            members.iter().partition(|m| is_set(m) && !matches!(m, Plan::Kind(_)));
         if sets.is_empty()
             && let Some(kind) = rest.iter().position(|m| matches!(m, Plan::Kind(_)))
         {
@@ -128,6 +125,10 @@ impl<'a> Evaluator<'a> {
                 let mut without = nodes.clone();
                 self.narrow(inner, &mut without);
                 nodes.subtract(&without, self.world);
+            }
+            // A set of steps holds all their events; a condition is one of each event.
+            Plan::And(_) | Plan::Or(_) if nodes.single && is_set(plan) => {
+                nodes.intersect(&self.set(plan), self.world);
             }
             Plan::And(members) => self.narrow_all(members.iter().collect(), nodes),
             Plan::Or(members) => {
@@ -237,6 +238,17 @@ impl<'a> Evaluator<'a> {
         if !notes.contains(&note) {
             notes.push(note);
         }
+    }
+}
+
+/// Whether a plan is a set by itself, rather than a condition on the nodes of another one.
+fn is_set(plan: &Plan) -> bool {
+    match plan {
+        Plan::Kind(_) | Plan::Nodes(_) | Plan::At(..) | Plan::Between(_) => true,
+        Plan::Rel(rel) => generates(rel),
+        Plan::And(members) => members.iter().any(is_set),
+        Plan::Or(members) => members.iter().all(is_set),
+        Plan::Not(_) | Plan::With(_) | Plan::Happened(_) | Plan::Pred(_) => false,
     }
 }
 
