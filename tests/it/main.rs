@@ -15,5 +15,6 @@ mod crash;
 mod documents;
 mod first_guesses;
 mod histories;
+mod oracle;
 mod queries;
 mod tidy;

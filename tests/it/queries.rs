@@ -7,7 +7,6 @@
 mod ask;
 mod drawings;
 mod fixture;
-mod oracle;
 mod properties;
 mod steps;
 

@@ -1,13 +1,10 @@
 //! Properties of answers, on random histories of few names.
 
-use std::collections::BTreeSet;
-
 use lineage_store::graph::View;
 use proptest::prelude::*;
 
 use super::ask::{Asked, ask, other_spellings};
 use super::fixture::Question;
-use super::oracle::{CLOSURES, Closure, closure, name};
 use crate::histories::notation::{Sent, expand, instant};
 use crate::histories::play::{Play, play, send};
 
@@ -73,38 +70,6 @@ fn asked(view: &View, text: &str) -> Asked {
     ask(view, &Question::new(text, instant("23:30")), &["prod".to_owned()])
 }
 
-fn rows(view: &View, text: &str) -> BTreeSet<String> {
-    let asked = asked(view, text);
-    assert_eq!(asked.error, None, "{text}");
-    asked.rows.into_iter().collect()
-}
-
-/// Each version as the start of each closure, in two or three steps and without bound.
-pub(super) fn closures_agree(view: &View) -> Result<(), TestCaseError> {
-    for start in (0..view.n_versions()).filter(|v| view.has_version(*v)) {
-        let reference = name(view, start);
-        for (relation, word) in CLOSURES {
-            for (depth, limit) in [("directly ", 1), ("within 2 steps ", 2), ("", u32::MAX)] {
-                let (versions, steps) = closure(view, relation, start, limit);
-                let text = format!("artifacts {depth}{word} {reference}");
-                prop_assert_eq!(rows(view, &text), versions, "{}", text);
-                if matches!(relation, Closure::Downstream | Closure::Upstream) {
-                    let runs = rows(view, &format!("count runs {depth}{word} {reference}"));
-                    let kinds = ["transform", "training", "evaluation"];
-                    let is_run = |step: &&u32| {
-                        let events = view.attempt_events(**step);
-                        kinds.contains(&view.kind(events[0]).as_str())
-                            || events.iter().any(|e| view.kind(*e).as_str() == "training")
-                    };
-                    let count = steps.iter().filter(is_run).count();
-                    prop_assert_eq!(runs, BTreeSet::from([format!("count={count}")]), "runs {}{}", depth, reference);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
 const SETS: [&str; 4] = ["models", "artifacts", "events", "runs"];
 const TESTS: [&str; 12] = [
     "acc > 0.4",
@@ -139,14 +104,6 @@ const QUESTIONS: [&str; 14] = [
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
-
-    /// The closures are what a naive fixpoint over the edges gives.
-    #[test]
-    fn closures_are_fixpoints(lines in prop::collection::vec(any_line(), 1..14)) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (store, _) = play(folder.path(), &sent(&lines), Play::Plain);
-        closures_agree(&store.view().expect("a view"))?;
-    }
 
     /// A set is what passes a test and what does not; other spellings ask the same; what was known stays as it was.
     #[test]
