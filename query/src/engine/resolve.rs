@@ -686,14 +686,14 @@ fn kinds_of(set: &Set, plan: &Plan, world: &World, kinds: &mut Vec<Kind>) {
             kinds.extend(told.find(|kinds| !kinds.is_empty()).unwrap_or_default());
         }
         (Set::Or(members), Plan::Or(plans)) => {
-            let before = kinds.len();
-            for (member, plan) in members.iter().zip(plans) {
-                let known = kinds.len();
-                kinds_of(member, plan, world, kinds);
-                if kinds.len() == known {
-                    kinds.truncate(before);
-                    return;
-                }
+            let told = members.iter().zip(plans).map(|(member, plan)| {
+                let mut kinds = Vec::new();
+                kinds_of(member, plan, world, &mut kinds);
+                kinds
+            });
+            let told: Vec<Vec<Kind>> = told.collect();
+            if told.iter().all(|kinds| !kinds.is_empty()) {
+                kinds.extend(told.into_iter().flatten());
             }
         }
         (Set::At(at), Plan::At(inner, plan)) => kinds_of(&at.set, plan, inner, kinds),

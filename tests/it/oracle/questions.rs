@@ -164,7 +164,8 @@ pub(super) fn versions(random: &mut Random, depth: usize, events: usize) -> Set 
             let side = |random: &mut Random| Box::new(versions(random, depth - 1, events));
             let (a, b) = (side(random), side(random));
             // Sets of different kinds do not meet.
-            let operator = if noun(&a) == noun(&b) { operator } else { Operator::Union };
+            let may_meet = noun(&a) == noun(&b) && noun(&a) != Noun::Artifact;
+            let operator = if may_meet { operator } else { Operator::Union };
             Set::Joined(operator, a, b)
         }
         1 => {
