@@ -91,13 +91,18 @@ impl<'a> Resolver<'a> {
         };
         // An inner `known at` leaves an outer `as of` as it is.
         let fixed = outer.filter(|w| w.until != w.now).map(|w| w.until);
+        // What is known at the end of a day is also known of that day, though nothing was recorded in its last hours.
+        let limit = match known_at {
+            Some(KnownAt::Time(time)) => self.stretch(time, self.request.now)?.last(self.request.now).max(now),
+            _ => now,
+        };
         let until = match as_of {
             None => fixed.unwrap_or(now),
             // What is relative is so to the outer time; what lies ahead of the real one is an error.
             Some(time) => {
                 let stretch = self.stretch(time, fixed.unwrap_or(now))?;
-                past(time, stretch, now)?;
-                stretch.last(now)
+                past(time, stretch, limit)?;
+                stretch.last(limit)
             }
         };
         let retracted = retracted || outer.is_some_and(|w| w.retracted);
