@@ -6,6 +6,7 @@
 
 mod ask;
 mod drawings;
+mod examples;
 mod fixture;
 mod properties;
 mod steps;

@@ -1,0 +1,70 @@
+//! The examples of the language, each with its answer on one history; those of what is not built yet are counted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lineage_query::syntax::{parse, print_english, print_terse};
+use lineage_tests::skipped;
+
+use super::ask::{ask_whole, whole_events};
+use super::fixture::{Block, read};
+use super::{check, check_known};
+use crate::histories::play::{Play, play, send};
+
+/// How many examples the language has.
+const EXAMPLES: usize = 59;
+
+/// It parses, and both spellings of it are the same tree.
+fn check_spellings(block: &Block) -> Result<(), String> {
+    let text = &block.question.text;
+    let statement = parse(text).map_err(|errors| format!("{}: {text}: {}", block.line, errors[0].message))?;
+    for printed in [print_english(&statement), print_terse(&statement)] {
+        let again = parse(&printed).map_err(|errors| format!("{}: {printed}: {}", block.line, errors[0].message))?;
+        if again != statement {
+            return Err(format!("{}: {text} is printed as {printed}", block.line));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_example_answers_as_it_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/examples/examples.txt");
+    let fixture = read(&path);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, refused) = play(folder.path(), &fixture.sent, Play::Plain);
+    let mut wrong = refused;
+    let (view, events) = (store.view().expect("a view"), whole_events(&store));
+    let mut waiting: BTreeMap<&String, Vec<String>> = BTreeMap::new();
+    for block in &fixture.blocks {
+        wrong.extend(check_spellings(block).err());
+        let Some(what) = &block.pending else {
+            wrong.extend(check(&view, &events, &fixture, block).err());
+            continue;
+        };
+        let got = ask_whole(&view, &events, &block.question, &fixture.environments);
+        if got.error.as_ref().is_some_and(|error| error.starts_with("E0199")) {
+            waiting.entry(what).or_default().push(block.line.to_string());
+        } else {
+            wrong.push(format!("{}: `pending {what}` holds no more:\n  {}\n", block.line, got.told().join("\n  ")));
+        }
+    }
+    wrong.extend(send(&store, &super::fixture::later(), 1));
+    let views = [view, store.view().expect("a view")];
+    let built = fixture.blocks.iter().filter(|block| block.pending.is_none());
+    wrong.extend(built.filter_map(|block| check_known(&views, &events, &fixture, block).err()));
+    for (what, lines) in waiting {
+        skipped(&format!("{} examples wait for {what}: lines {} of examples.txt", lines.len(), lines.join(", ")));
+    }
+    assert!(wrong.is_empty(), "{} of {} examples differ\n\n{}", wrong.len(), fixture.blocks.len(), wrong.join("\n"));
+}
+
+/// None of the numbers is left out.
+#[test]
+fn every_example_is_there() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/examples/examples.txt");
+    let text = std::fs::read_to_string(path).expect("the examples");
+    let numbered = |number: &usize| text.lines().any(|line| line.starts_with(&format!("# {number}. ")));
+    let missing: Vec<usize> = (1..=EXAMPLES).filter(|number| !numbered(number)).collect();
+    assert!(missing.is_empty(), "no example {missing:?}");
+}
