@@ -12,6 +12,7 @@ mod histories;
 mod log;
 mod moment;
 mod output;
+mod properties;
 mod question;
 mod questions;
 mod related;

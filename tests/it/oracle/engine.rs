@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use lineage_query::output::{Format, TableStyle, write};
+use lineage_query::output::{Answer, Format, TableStyle, write};
 use lineage_query::{Limits, Request, answer};
 use lineage_store::event::{Event, prepare};
 use lineage_store::graph::View;
@@ -22,6 +22,12 @@ fn time(seconds: Seconds) -> Time {
 /// Records a history; what was refused is left out of what comes back. The index is sealed every so many batches.
 pub(super) fn record(folder: &Path, history: &[Sending], seal: usize) -> (Store, Vec<Sending>) {
     let store = Store::create(&folder.join(".lineage"), "format = 1\n").expect("a store");
+    let recorded = append(&store, history, seal);
+    (store, recorded)
+}
+
+/// Records further events; those that were not refused.
+pub(super) fn append(store: &Store, history: &[Sending], seal: usize) -> Vec<Sending> {
     let mut recorded = Vec::new();
     for (number, batch) in history.chunk_by(|(a, _), (b, _)| a == b).enumerate() {
         let prepared = |sending: &Sending| {
@@ -38,16 +44,15 @@ pub(super) fn record(folder: &Path, history: &[Sending], seal: usize) -> (Store,
             store.seal_now().expect("sealed");
         }
     }
-    (store, recorded)
+    recorded
 }
 
-/// The rows of an answer, sorted, or the code of the error.
-pub(super) fn ask(view: &View, text: &str) -> Result<Vec<String>, String> {
+fn answered(view: &View, text: &str, now: &str) -> Result<Answer, String> {
     let environments = ENVIRONMENTS.map(str::to_owned);
     let request = Request {
         text,
         params: &[],
-        now: time(seconds(NOW)),
+        now: time(seconds(now)),
         now_is_set: false,
         environments: &environments,
         graph: None,
@@ -56,16 +61,35 @@ pub(super) fn ask(view: &View, text: &str) -> Result<Vec<String>, String> {
         zone: lineage_query::Zone::default(),
         digest_of_file: &|_| Err("no file is asked for".to_owned()),
     };
-    let answer = answer(view, &request).map_err(|error| {
+    answer(view, &request).map_err(|error| {
         let codes: Vec<&str> = error.diagnostics().iter().map(|d| d.code).collect();
         if codes.is_empty() { error.to_string() } else { codes.join(" ") }
-    })?;
+    })
+}
+
+fn written(answer: &Answer, format: Format) -> String {
     let mut out = Vec::new();
-    write(&answer, &Format::Ndjson, &mut out, &TableStyle::default()).expect("rows");
+    write(answer, &format, &mut out, &TableStyle::default()).expect("rows");
+    String::from_utf8(out).expect("text")
+}
+
+/// The whole answer as the bytes of its JSON, or the code of the error.
+pub(super) fn envelope(view: &View, text: &str, now: &str) -> Result<String, String> {
+    Ok(written(&answered(view, text, now)?, Format::Json))
+}
+
+/// The rows of an answer in their order, or the code of the error.
+pub(super) fn rows(view: &View, text: &str) -> Result<Vec<String>, String> {
+    let answer = answered(view, text, NOW)?;
+    let text = written(&answer, Format::Ndjson);
     let schema = answer.batch.schema();
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let text = String::from_utf8(out).expect("text");
-    let mut rows: Vec<String> = text.lines().map(|l| row(&names, &serde_json::from_str(l).expect("a row"))).collect();
+    Ok(text.lines().map(|line| row(&names, &serde_json::from_str(line).expect("a row"))).collect())
+}
+
+/// The rows of an answer, sorted, or the code of the error.
+pub(super) fn ask(view: &View, text: &str) -> Result<Vec<String>, String> {
+    let mut rows = rows(view, text)?;
     rows.sort();
     Ok(rows)
 }

@@ -248,7 +248,7 @@ fn related(random: &mut Random, relation: Relation, depth: usize, events: usize)
     Clause::Related { relation, depth, quantifier, operand, when, avoiding }
 }
 
-fn version_clause(random: &mut Random, noun: Noun, depth: usize, events: usize) -> Clause {
+pub(super) fn version_clause(random: &mut Random, noun: Noun, depth: usize, events: usize) -> Clause {
     use Relation::{DerivedFrom, DownstreamOf, EvaluatedOn, FineTunedFrom, ProducedBy, TrainedOn, UpstreamOf, UsedBy};
     if random.one_in(5) {
         return Clause::Not(Box::new(positive(random, noun, depth, events)));
@@ -296,7 +296,7 @@ fn environments(random: &mut Random) -> (Vec<String>, bool) {
     (list.iter().map(|e| (*e).to_owned()).collect(), random.one_in(2))
 }
 
-fn with(random: &mut Random) -> Clause {
+pub(super) fn with(random: &mut Random) -> Clause {
     let noun =
         [Noun::Audit, Noun::Audit, Noun::Audit, Noun::Evaluation, Noun::Deployment, Noun::Training, Noun::Transform]
             [random.below(7)];
@@ -309,7 +309,7 @@ fn with(random: &mut Random) -> Clause {
     Clause::With { at_least: if random.one_in(4) { 2 } else { 1 }, verdict, noun, when: when(random, true, true) }
 }
 
-fn step_clause(random: &mut Random, depth: usize, events: usize) -> Clause {
+pub(super) fn step_clause(random: &mut Random, depth: usize, events: usize) -> Clause {
     let relations =
         [Relation::Using, Relation::Producing, Relation::About, Relation::DownstreamOf, Relation::UpstreamOf];
     let clause = match random.below(9) {
@@ -329,7 +329,7 @@ fn step_clause(random: &mut Random, depth: usize, events: usize) -> Clause {
     if turned { Clause::Not(Box::new(clause)) } else { clause }
 }
 
-fn condition(random: &mut Random, noun: Noun, depth: usize) -> Test {
+pub(super) fn condition(random: &mut Random, noun: Noun, depth: usize) -> Test {
     if depth > 0 && random.one_in(3) {
         let side = |random: &mut Random| Box::new(condition(random, noun, depth - 1));
         return match random.below(3) {
