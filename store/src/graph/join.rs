@@ -24,6 +24,7 @@ pub(crate) fn join(a: &Segment, b: &Segment, writer: Writer<'_>) -> Result<()> {
     join.forward()?;
     join.recorded()?;
     join.contexts()?;
+    join.owners()?;
     join.lookups()?;
     join.keyed()?;
     join.makes()?;
@@ -154,6 +155,33 @@ impl Join<'_, '_> {
         })
     }
 
+    /// The versions by their entity: those of the older segment first.
+    fn owners(&mut self) -> Result<()> {
+        self.with(|a, b, w| {
+            let (x, y) = both!(a, b, o_entity);
+            let (ends_x, ends_y) = both!(a, b, o_end);
+            let (versions_x, versions_y) = both!(a, b, o_version);
+            let mut order = Order::of(x.len(), y.len(), |i, j| y[j] < x[i]);
+            let range = |ends: &[u32], row: usize| {
+                let start = if row == 0 { 0 } else { ends[row - 1] };
+                start as usize..ends[row] as usize
+            };
+            let versions = order.places().flat_map(|(is_b, row)| {
+                if is_b { versions_y[range(ends_y, row)].iter() } else { versions_x[range(ends_x, row)].iter() }
+            });
+            w.rows(Id::o_version, versions.copied())?;
+            // Of an entity that both have, the end is that of its rows in the newer one.
+            order.drop_older(|i, j| x[i] == y[j]);
+            w.rows(Id::o_entity, order.rows(x, y))?;
+            let mut end = 0;
+            let ends = order.places().map(|(is_b, row)| {
+                end += range(if is_b { ends_y } else { ends_x }, row).len() as u32;
+                end
+            });
+            w.rows(Id::o_end, ends.zip(0..).filter(|(_, row)| !order.is_dropped(*row)).map(|(end, _)| end))
+        })
+    }
+
     /// Lookups whose rows are sorted by one column.
     fn lookups(&mut self) -> Result<()> {
         macro_rules! sorted {
@@ -165,7 +193,7 @@ impl Join<'_, '_> {
                 })?;
             )+ };
         }
-        sorted!(x_pair, name_entity, entity_version, entity_mention, leader_member);
+        sorted!(x_pair, name_entity, entity_mention, leader_member);
         self.with(|a, b, w| w.rows(Id::any_bits, std::iter::once(a.any_bits().get(0) | b.any_bits().get(0))))
     }
 
@@ -365,14 +393,21 @@ impl Order {
         self.dropped.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
+    /// Where each merged row comes from, dropped ones included: whether it is the second column, and which row of it.
+    fn places(&self) -> impl Iterator<Item = (bool, usize)> + '_ {
+        let (mut i, mut j) = (0, 0);
+        (0..self.n).map(move |row| {
+            let is_b = self.is_of_b(row);
+            let at = if is_b { &mut j } else { &mut i };
+            *at += 1;
+            (is_b, *at - 1)
+        })
+    }
+
     /// The rows of two columns in this order.
     fn rows<'a, T: Copy>(&'a self, a: &'a [T], b: &'a [T]) -> impl Iterator<Item = T> + 'a {
-        let (mut i, mut j) = (0, 0);
-        (0..self.n).filter_map(move |row| {
-            let (rows, at) = if self.is_of_b(row) { (b, &mut j) } else { (a, &mut i) };
-            *at += 1;
-            if self.is_dropped(row) { None } else { rows.get(*at - 1).copied() }
-        })
+        let places = self.places().zip(0..).filter(|(_, row)| !self.is_dropped(*row));
+        places.filter_map(move |((is_b, at), _)| if is_b { b.get(at) } else { a.get(at) }.copied())
     }
 }
 

@@ -270,6 +270,16 @@ impl Segment {
         }
     }
 
+    /// The versions of an entity in this segment, ascending.
+    pub(crate) fn versions_of(&self, entity: u32) -> &[u32] {
+        let row = self.o_entity().lower_bound(entity);
+        if row == self.o_entity().len() || self.o_entity().get(row) != entity {
+            return &[];
+        }
+        let start = if row == 0 { 0 } else { self.o_end().get(row - 1) };
+        self.o_version().rows(start as usize, self.o_end().get(row) as usize)
+    }
+
     /// The error of a bad page, if one was met.
     pub(crate) fn damage(&self) -> Result<()> {
         if self.mapped.is_damaged() {

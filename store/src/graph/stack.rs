@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fold::OWN_RUN;
 use super::key;
 use super::segment::{Column, Segment};
-use super::tables::{Bases, pair};
+use super::tables::Bases;
 use super::whole::Mentioned;
 use crate::error::Result;
 use crate::time::Time;
@@ -220,17 +220,12 @@ impl Stack {
 
     /// The versions of an entity, ascending.
     pub(crate) fn versions_of(&self, entity: u32) -> Vec<u32> {
-        self.segments.iter().flat_map(|s| s.entity_version().lows(entity).collect::<Vec<_>>()).collect()
+        self.segments.iter().flat_map(|s| s.versions_of(entity)).copied().collect()
     }
 
     /// The newest version of an entity.
     pub(crate) fn last_version(&self, entity: u32) -> Option<u32> {
-        self.segments.iter().rev().find_map(|s| {
-            let column = s.entity_version();
-            let row = column.lower_bound(pair(entity + 1, 0)).checked_sub(1)?;
-            let found = column.get(row);
-            ((found >> 32) as u32 == entity).then_some(found as u32)
-        })
+        self.segments.iter().rev().find_map(|s| s.versions_of(entity).last().copied())
     }
 
     /// The version that a label of an entity stands for now.

@@ -195,8 +195,12 @@ columns! {
         sym_id: u32,
         /// Sorted pairs of name symbol (high) and entity (low).
         name_entity: u64,
-        /// Sorted pairs of entity (high) and version (low).
-        entity_version: u64,
+        /// The entities that have versions in this segment, ascending.
+        o_entity: u32,
+        /// End of the versions of each.
+        o_end: u32,
+        /// The versions by their entity.
+        o_version: u32,
         /// Sorted pairs of entity (high) and the event that names it without version (low).
         entity_mention: u64,
         /// Sorted pairs of digest reference symbol... first eight bytes of the digest, and below.
@@ -336,9 +340,7 @@ impl Tables {
     /// Fills the lookups from the forward columns of one segment; `id`s and `run`s are added by the fold.
     pub(crate) fn derive(&mut self, bases: &Bases) {
         self.sort_keyed();
-        self.entity_version =
-            self.v_entity.iter().enumerate().map(|(i, entity)| pair(*entity, bases.version + i as u32)).collect();
-        self.entity_version.sort_unstable();
+        self.derive_owners(bases);
         self.name_entity =
             self.n_name.iter().enumerate().map(|(i, name)| pair(*name, bases.entity + i as u32)).collect();
         self.name_entity.sort_unstable();
@@ -353,6 +355,18 @@ impl Tables {
             .collect();
         self.leader_member.sort_unstable();
         self.derive_mentions(bases);
+    }
+
+    /// The versions by their entity.
+    fn derive_owners(&mut self, bases: &Bases) {
+        let mut pairs: Vec<u64> = self.v_entity.iter().zip(bases.version..).map(|(e, v)| pair(*e, v)).collect();
+        pairs.sort_unstable();
+        (self.o_entity, self.o_end) = (Vec::new(), Vec::new());
+        for of_one in pairs.chunk_by(|a, b| a >> 32 == b >> 32) {
+            self.o_entity.push((of_one[0] >> 32) as u32);
+            self.o_end.push(self.o_end.last().map_or(0, |end| *end) + of_one.len() as u32);
+        }
+        self.o_version = pairs.into_iter().map(|pair| pair as u32).collect();
     }
 
     /// Most events are the only one of their run, and need no row.
