@@ -155,30 +155,43 @@ impl Join<'_, '_> {
         })
     }
 
-    /// The versions by their entity: those of the older segment first.
+    /// The versions by their entity, and there by their label.
     fn owners(&mut self) -> Result<()> {
         self.with(|a, b, w| {
             let (x, y) = both!(a, b, o_entity);
             let (ends_x, ends_y) = both!(a, b, o_end);
             let (versions_x, versions_y) = both!(a, b, o_version);
-            let mut order = Order::of(x.len(), y.len(), |i, j| y[j] < x[i]);
-            let range = |ends: &[u32], row: usize| {
+            let (labels_x, labels_y) = both!(a, b, v_label);
+            let range = |(is_b, row): (bool, usize)| {
+                let ends = if is_b { ends_y } else { ends_x };
                 let start = if row == 0 { 0 } else { ends[row - 1] };
                 start as usize..ends[row] as usize
             };
-            let versions = order.places().flat_map(|(is_b, row)| {
-                if is_b { versions_y[range(ends_y, row)].iter() } else { versions_x[range(ends_x, row)].iter() }
-            });
-            w.rows(Id::o_version, versions.copied())?;
-            // Of an entity that both have, the end is that of its rows in the newer one.
+            let of = |place: (bool, usize)| if place.0 { &versions_y[range(place)] } else { &versions_x[range(place)] };
+            let label = |version: u32| match version.checked_sub(b.bases.version) {
+                Some(row) => labels_y[row as usize],
+                None => labels_x[(version - a.bases.version) as usize],
+            };
+            let mut order = Order::of(x.len(), y.len(), |i, j| y[j] < x[i]);
+            // Of an entity that both have, the row of the newer one stays.
             order.drop_older(|i, j| x[i] == y[j]);
             w.rows(Id::o_entity, order.rows(x, y))?;
             let mut end = 0;
-            let ends = order.places().map(|(is_b, row)| {
-                end += range(if is_b { ends_y } else { ends_x }, row).len() as u32;
+            let ends = order.places().map(|place| {
+                end += range(place).len() as u32;
                 end
             });
-            w.rows(Id::o_end, ends.zip(0..).filter(|(_, row)| !order.is_dropped(*row)).map(|(end, _)| end))
+            w.rows(Id::o_end, ends.zip(0..).filter(|(_, row)| !order.is_dropped(*row)).map(|(end, _)| end))?;
+            let mut older = Vec::new();
+            let versions = order.places().zip(0..).flat_map(|(place, row)| {
+                older.extend_from_slice(of(place));
+                if order.is_dropped(row) {
+                    return Vec::new();
+                }
+                older.sort_unstable_by_key(|version| (label(*version), *version));
+                std::mem::take(&mut older)
+            });
+            w.rows(Id::o_version, versions)
         })
     }
 

@@ -383,7 +383,7 @@ impl Fold {
         self.m.states.insert(entity, EntityState { last: version + 1, count: state.count + 1, open });
         self.m.minted.entry(entity).or_default().push(version);
         if label != 0 {
-            self.note_label(entity, label, version);
+            self.m.labels.insert((entity, label), version);
         }
         if let Some(main) = main {
             self.note_digest(main.key(), version);
@@ -414,7 +414,9 @@ impl Fold {
             self.take(version, TOOK_LABEL, label.into(), place.position);
             self.m.took_label.insert(version, label);
             let entity = self.version_entity(version);
-            self.note_label(entity, label, version);
+            self.m.t.label_key.push(key::label(entity, label));
+            self.m.t.label_version.push(version);
+            self.m.labels.insert((entity, label), version);
         }
     }
 
@@ -426,12 +428,6 @@ impl Fold {
         if !indexed {
             self.note_digest(digest.key(), version);
         }
-    }
-
-    fn note_label(&mut self, entity: u32, label: u32, version: u32) {
-        self.m.t.label_key.push(key::label(entity, label));
-        self.m.t.label_version.push(version);
-        self.m.labels.insert((entity, label), version);
     }
 
     fn note_digest(&mut self, digest: [u8; 32], version: u32) {

@@ -103,7 +103,7 @@ impl EvenKey for u32 {
     const MOST: u64 = u32::MAX as u64;
 }
 
-impl<K: EvenKey> Column<'_, K> {
+impl<'a, K: EvenKey> Column<'a, K> {
     /// Like [`Column::lower_bound`] for keys spread evenly, such as hashes: a few guesses instead of a long search.
     pub(crate) fn lower_bound_even(&self, key: K) -> usize {
         let key: u64 = key.into();
@@ -144,7 +144,7 @@ impl<K: EvenKey> Column<'_, K> {
     }
 
     /// The rows of a key.
-    pub(crate) fn rows_of(&self, key: K) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn rows_of(self, key: K) -> impl Iterator<Item = usize> + use<'a, K> {
         let wanted: u64 = key.into();
         (self.lower_bound_even(key)..self.len()).take_while(move |row| self.get(*row).into() == wanted)
     }
@@ -270,7 +270,7 @@ impl Segment {
         }
     }
 
-    /// The versions of an entity in this segment, ascending.
+    /// The versions of an entity in this segment, by the label that they were minted with.
     pub(crate) fn versions_of(&self, entity: u32) -> &[u32] {
         let row = self.o_entity().lower_bound(entity);
         if row == self.o_entity().len() || self.o_entity().get(row) != entity {
@@ -278,6 +278,14 @@ impl Segment {
         }
         let start = if row == 0 { 0 } else { self.o_end().get(row - 1) };
         self.o_version().rows(start as usize, self.o_end().get(row) as usize)
+    }
+
+    /// The newest version of this segment that an entity minted with a label.
+    pub(crate) fn labeled(&self, entity: u32, label: u32) -> Option<u32> {
+        let (versions, labels) = (self.versions_of(entity), self.v_label());
+        let label_of = |version: u32| labels.get((version - self.bases.version) as usize);
+        let after = versions.partition_point(|version| label_of(*version) <= label);
+        versions[..after].last().copied().filter(|version| label_of(*version) == label)
     }
 
     /// The error of a bad page, if one was met.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::fold::OWN_RUN;
+use super::fold::{OWN_RUN, TOOK_LABEL};
 use super::key;
 use super::segment::{Column, Segment};
 use super::tables::Bases;
@@ -220,25 +220,33 @@ impl Stack {
 
     /// The versions of an entity, ascending.
     pub(crate) fn versions_of(&self, entity: u32) -> Vec<u32> {
-        self.segments.iter().flat_map(|s| s.versions_of(entity)).copied().collect()
+        let mut versions: Vec<u32> = self.segments.iter().flat_map(|s| s.versions_of(entity)).copied().collect();
+        versions.sort_unstable();
+        versions
     }
 
     /// The newest version of an entity.
     pub(crate) fn last_version(&self, entity: u32) -> Option<u32> {
-        self.segments.iter().rev().find_map(|s| s.versions_of(entity).last().copied())
+        self.segments.iter().rev().find_map(|s| s.versions_of(entity).iter().max().copied())
     }
 
-    /// The version that a label of an entity stands for now.
+    /// The version that a label of an entity stands for now: minted with it, or given it, last.
     pub(crate) fn find_label(&self, entity: u32, label: u32) -> Option<u32> {
-        let is_it = |version: &u32| {
-            let minted = self.minted_label(*version);
-            let own = if minted == 0 { self.taken_label(*version) } else { minted };
-            own == label && self.entity_of(*version) == entity
-        };
         let key = key::label(entity, label);
-        let newest =
-            |s: &Segment| s.label_key().rows_of(key).map(|row| s.label_version().get(row)).filter(is_it).last();
-        self.segments.iter().rev().find_map(|s| newest(s))
+        self.segments.iter().rev().find_map(|s| {
+            let rows = s.label_key().rows_of(key).map(|row| s.label_version().get(row));
+            let own = rows.filter(|version| self.entity_of(*version) == entity);
+            let taken = own.filter_map(|version| Some((self.label_taken(version, label)?, version)));
+            let minted = s.labeled(entity, label).map(|version| (self.mint(version), version));
+            taken.chain(minted).max().map(|(_, version)| version)
+        })
+    }
+
+    /// The event that gave a version a label after it was minted.
+    fn label_taken(&self, version: u32, label: u32) -> Option<u32> {
+        let taken = self.taken(version).into_iter();
+        let mut events = taken.filter(|(_, field, value)| *field == TOOK_LABEL && *value == u64::from(label));
+        events.next().map(|(event, ..)| event)
     }
 
     /// The versions that hold a digest, ascending.
@@ -292,7 +300,7 @@ impl Stack {
 
     /// The label that a version took after it was minted; 0 none.
     pub(crate) fn taken_label(&self, version: u32) -> u32 {
-        let label = self.taken(version).into_iter().find(|(_, field, _)| *field == super::fold::TOOK_LABEL);
+        let label = self.taken(version).into_iter().find(|(_, field, _)| *field == TOOK_LABEL);
         label.map_or(0, |(_, _, label)| label as u32)
     }
 

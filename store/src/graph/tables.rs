@@ -179,7 +179,7 @@ columns! {
         run_check: u32,
         /// The newest event of the run in this segment.
         run_last: u32,
-        /// Sorted hashes of entity and label.
+        /// Sorted hashes of entity and label, of labels that versions took after they were minted.
         label_key: u32,
         /// Their versions.
         label_version: u32,
@@ -199,7 +199,7 @@ columns! {
         o_entity: u32,
         /// End of the versions of each.
         o_end: u32,
-        /// The versions by their entity.
+        /// The versions by their entity, and there by the label that they were minted with.
         o_version: u32,
         /// Sorted pairs of entity (high) and the event that names it without version (low).
         entity_mention: u64,
@@ -357,16 +357,17 @@ impl Tables {
         self.derive_mentions(bases);
     }
 
-    /// The versions by their entity.
+    /// The versions by their entity, and there by their label.
     fn derive_owners(&mut self, bases: &Bases) {
-        let mut pairs: Vec<u64> = self.v_entity.iter().zip(bases.version..).map(|(e, v)| pair(*e, v)).collect();
-        pairs.sort_unstable();
+        let rows = self.v_entity.iter().zip(&self.v_label).zip(bases.version..);
+        let mut versions: Vec<(u64, u32)> = rows.map(|((entity, label), v)| (pair(*entity, *label), v)).collect();
+        versions.sort_unstable();
         (self.o_entity, self.o_end) = (Vec::new(), Vec::new());
-        for of_one in pairs.chunk_by(|a, b| a >> 32 == b >> 32) {
-            self.o_entity.push((of_one[0] >> 32) as u32);
+        for of_one in versions.chunk_by(|a, b| a.0 >> 32 == b.0 >> 32) {
+            self.o_entity.push((of_one[0].0 >> 32) as u32);
             self.o_end.push(self.o_end.last().map_or(0, |end| *end) + of_one.len() as u32);
         }
-        self.o_version = pairs.into_iter().map(|pair| pair as u32).collect();
+        self.o_version = versions.into_iter().map(|(_, version)| version).collect();
     }
 
     /// Most events are the only one of their run, and need no row.
