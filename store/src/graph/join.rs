@@ -6,6 +6,7 @@
 use bytemuck::{AnyBitPattern, NoUninit};
 
 use super::context::{Columns, Merged};
+use super::count;
 use super::segment::{Column, Segment};
 use super::tables::{Id, MAKES_MORE, OLD_BLOCK_BITS, pair};
 use super::writer::Writer;
@@ -23,6 +24,7 @@ pub(crate) fn join(a: &Segment, b: &Segment, writer: Writer<'_>) -> Result<()> {
     let mut join = Join { a, b, writer };
     join.forward()?;
     join.recorded()?;
+    join.with(count::write_starts)?;
     join.contexts()?;
     join.owners()?;
     join.lookups()?;
@@ -34,7 +36,7 @@ pub(crate) fn join(a: &Segment, b: &Segment, writer: Writer<'_>) -> Result<()> {
 }
 
 /// Every row of a column, or the damage of its segment.
-fn all<'a, T: AnyBitPattern>(segment: &'a Segment, column: Column<'a, T>) -> Result<&'a [T]> {
+pub(crate) fn all<'a, T: AnyBitPattern>(segment: &'a Segment, column: Column<'a, T>) -> Result<&'a [T]> {
     let rows = column.all();
     if rows.len() < column.len() {
         segment.damage()?;
@@ -92,8 +94,11 @@ impl Join<'_, '_> {
             e_kind,
             e_bits,
             e_time,
-            e_mentions,
-            e_attributes,
+            n_mentions,
+            n_attributes,
+            l_event,
+            l_mentions,
+            l_attributes,
             m_target,
             m_bits,
             from_mention,

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod context;
+mod count;
 mod fold;
 pub(crate) mod folder;
 mod join;

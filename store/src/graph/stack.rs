@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::count::Counted;
 use super::fold::{OWN_RUN, TOOK_LABEL};
 use super::key;
 use super::segment::{Column, Segment};
@@ -154,14 +155,14 @@ impl Stack {
     #[inline]
     pub(crate) fn mentions(&self, event: u32) -> (&[u32], &[u16]) {
         let Some(s) = self.holder(event, |b| b.event) else { return (&[], &[]) };
-        let (from, to) = rows(s.e_mentions(), event - s.bases.event, s.bases.mention);
+        let (from, to) = s.span(Counted::Mentions, event);
         (s.m_target().rows(from, to), s.m_bits().rows(from, to))
     }
 
     /// The global id of the first mention of an event.
     pub(crate) fn first_mention(&self, event: u32) -> u32 {
         let Some(s) = self.holder(event, |b| b.event) else { return 0 };
-        s.bases.mention + rows(s.e_mentions(), event - s.bases.event, s.bases.mention).0 as u32
+        s.bases.mention + s.span(Counted::Mentions, event).0 as u32
     }
 
     /// The indexes into the inputs of an output mention that has such a list.
@@ -178,7 +179,7 @@ impl Stack {
     /// The attributes of an event: packed keys and values.
     pub(crate) fn attributes(&self, event: u32) -> (&[u32], &[u32]) {
         let Some(s) = self.holder(event, |b| b.event) else { return (&[], &[]) };
-        let (from, to) = rows(s.e_attributes(), event - s.bases.event, s.bases.attribute);
+        let (from, to) = s.span(Counted::Attributes, event);
         (s.keys(event), s.a_value().rows(from, to))
     }
 

@@ -56,10 +56,10 @@ columns! {
         e_time: i64,
         /// Who did it where, and the keys of its attributes: a row of the contexts.
         e_context: u32,
-        /// End of its mentions.
-        e_mentions: u32,
-        /// End of its attributes.
-        e_attributes: u32,
+        /// How many mentions it has; 255 that many or more.
+        n_mentions: u8,
+        /// How many attributes it has; 255 that many or more.
+        n_attributes: u8,
         /// First position of each stretch of equal recorded instants, and that instant.
         rec_position: u32,
         /// The instant of each stretch.
@@ -153,6 +153,16 @@ columns! {
         c_keys: u32,
         /// Symbol of a key (bits 0-29) and its namespace (bits 30-31).
         c_key: u32,
+        /// First mention of each block of events.
+        b_mention: u32,
+        /// First attribute of each block of events.
+        b_attribute: u32,
+        /// Events with 255 or more mentions or attributes.
+        l_event: u32,
+        /// How many mentions each has.
+        l_mentions: u32,
+        /// How many attributes each has.
+        l_attributes: u32,
         /// Events that are not the only one of their run so far: the event.
         g_event: u32,
         /// Position of the first recorded event of its attempt.
@@ -225,6 +235,10 @@ columns! {
         old_block: u32,
     }
     in the tail {
+        /// End of its mentions.
+        e_mentions: u32,
+        /// End of its attributes.
+        e_attributes: u32,
         /// Symbol of the actor.
         e_actor: u32,
         /// Symbol of the namespace.
@@ -344,6 +358,7 @@ impl Tables {
         self.name_entity =
             self.n_name.iter().enumerate().map(|(i, name)| pair(*name, bases.entity + i as u32)).collect();
         self.name_entity.sort_unstable();
+        self.derive_counts(bases);
         self.derive_contexts(bases);
         self.derive_groups(bases);
         self.leader_member = self
