@@ -308,13 +308,12 @@ impl<'a> Walk<'a> {
         let steps = Rc::clone(&self.steps);
         let mut leaders = BTreeSet::new();
         view.makers(version, |event| match (steps.makes(event), view.plain(event)) {
-            (Makes::One(_) | Makes::Several, Some((targets, bits))) => {
+            (Makes::One(_) | Makes::Several, Some(uses)) => {
                 if self.pass(event, false, || steps.kind(event)) {
                     let carries = steps.kind(event).carries_about();
-                    for (target, bits) in targets.iter().zip(bits).filter(|(_, bits)| !View::is_output(**bits)) {
-                        let usage = View::usage(*bits);
+                    for (source, usage) in uses {
                         if edges.takes(usage) && (usage != Use::About || carries) {
-                            self.reach_version(*target);
+                            self.reach_version(source);
                         }
                     }
                 }

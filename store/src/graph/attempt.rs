@@ -154,31 +154,30 @@ impl Fold {
         let number = self.attempt_of(event);
         let arrival = Arrival { position: leader, time: self.time_of(event), state, explicit: Some(number) };
         let index = arrival.join(&mut group.runs[run]);
-        let (targets, bits) = self.stack.mentions(event);
         let attempt = &mut group.runs[run].attempts[index];
         attempt.completed |= state == State::Complete;
         let registers = self.stack.kind(event) == Kind::Register as u8;
-        for (target, bits) in targets.iter().zip(bits) {
+        for (target, bits) in self.stack.mentions(event).iter() {
             match (bits & SIDE, bits & ENTITY != 0) {
                 (INPUT, true) => {
-                    attempt.reads.push((*target, 0));
-                    for version in self.stack.versions_of(*target) {
+                    attempt.reads.push((target, 0));
+                    for version in self.stack.versions_of(target) {
                         if self.stack.mint(version) == event && self.stack.version_bits(version) & EXTERNAL != 0 {
-                            attempt.bare_inputs.push((*target, version));
+                            attempt.bare_inputs.push((target, version));
                         }
                     }
                 }
                 (INPUT, false) => {
-                    attempt.reads.push((self.stack.entity_of(*target), *target + 1));
+                    attempt.reads.push((self.stack.entity_of(target), target + 1));
                 }
                 (OUTPUT, true) if bits & PARTIAL == 0 && !registers => {
-                    attempt.pending.push(*target);
-                    let told = self.stack.taken(*target | UNBORN).into_iter().filter(|(by, ..)| *by == event);
-                    attempt.told.extend(told.map(|(_, field, value)| (*target, event, field, value)));
+                    attempt.pending.push(target);
+                    let told = self.stack.taken(target | UNBORN).into_iter().filter(|(by, ..)| *by == event);
+                    attempt.told.extend(told.map(|(_, field, value)| (target, event, field, value)));
                 }
                 (OUTPUT, false) => {
-                    let entity = self.stack.entity_of(*target);
-                    attempt.writes.push((entity, *target));
+                    let entity = self.stack.entity_of(target);
+                    attempt.writes.push((entity, target));
                     attempt.told.retain(|(of, ..)| *of != entity);
                 }
                 _ => {}

@@ -4,7 +4,7 @@ use super::key::{self, Scoped};
 use super::memory::{AttemptState, Memory};
 use super::stack::Stack;
 use super::tables::{
-    self, ABOUT, ANY_OF_KIND, BY_DIGEST, DIGEST, ENTITY, HAS_FROM, INFERRED, INPUT, OUTPUT, PARTIAL, PINNED, ROLE_SHIFT,
+    self, ABOUT, ANY_OF_KIND, BY_DIGEST, DIGEST, ENTITY, HAS_FROM, INFERRED, INPUT, OUTPUT, PARTIAL, ROLE_SHIFT,
 };
 use super::value;
 use crate::digest::{Algorithm, Digest};
@@ -655,5 +655,5 @@ pub(super) fn label_of(reference: &Ref, output: bool) -> Option<&str> {
     reference.label.as_deref().or(version).or_else(weak)
 }
 
-/// Bits of a resolved reference.
-pub(super) const LABELED: u16 = PINNED;
+/// Bits of a reference by label or number: there is nothing to say of it.
+pub(super) const LABELED: u16 = 0;

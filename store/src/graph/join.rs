@@ -100,7 +100,7 @@ impl Join<'_, '_> {
             l_mentions,
             l_attributes,
             m_target,
-            m_bits,
+            m_code,
             from_mention,
             from_end,
             from_input,
@@ -300,10 +300,10 @@ impl Join<'_, '_> {
             w.rows(Id::back_event, older.chain(y.iter().copied()))
         })?;
         self.with(|a, b, w| {
-            let (ends, pairs, bits) = (all(a, a.back_end())?, all(b, b.old_pair())?, all(b, b.old_bits())?);
-            let (x, y) = both!(a, b, back_bits);
-            let older = gaining(base, ends, x, pairs, |row| bits[row]);
-            w.rows(Id::back_bits, older.chain(y.iter().copied()))
+            let (ends, pairs, codes) = (all(a, a.back_end())?, all(b, b.old_pair())?, all(b, b.old_code())?);
+            let (x, y) = both!(a, b, back_code);
+            let older = gaining(base, ends, x, pairs, |row| codes[row]);
+            w.rows(Id::back_code, older.chain(y.iter().copied()))
         })
     }
 
@@ -314,8 +314,8 @@ impl Join<'_, '_> {
             let y = &y[..y.partition_point(|p| *p < pair(a.bases.version, 0))];
             let order = Order::of(x.len(), y.len(), |i, j| y[j] < x[i]);
             w.rows(Id::old_pair, order.rows(x, y))?;
-            let (bits_x, bits_y) = both!(a, b, old_bits);
-            w.rows(Id::old_bits, order.rows(bits_x, &bits_y[..y.len()]))?;
+            let (codes_x, codes_y) = both!(a, b, old_code);
+            w.rows(Id::old_code, order.rows(codes_x, &codes_y[..y.len()]))?;
             let starts = block_starts(order.rows(x, y), a.bases.version);
             w.column(Id::old_block, &[&starts])
         })

@@ -9,6 +9,7 @@ mod join;
 pub(crate) mod key;
 mod mapped;
 mod memory;
+mod mention;
 mod resolve;
 mod segment;
 mod stack;

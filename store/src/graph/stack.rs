@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::count::Counted;
 use super::fold::{OWN_RUN, TOOK_LABEL};
 use super::key;
+use super::mention::Mentions;
 use super::segment::{Column, Segment};
 use super::tables::Bases;
 use super::whole::Mentioned;
@@ -151,12 +152,12 @@ impl Stack {
         std::str::from_utf8(bytes).unwrap_or("")
     }
 
-    /// The mentions of an event: segment and rows.
+    /// The mentions of an event.
     #[inline]
-    pub(crate) fn mentions(&self, event: u32) -> (&[u32], &[u16]) {
-        let Some(s) = self.holder(event, |b| b.event) else { return (&[], &[]) };
+    pub(crate) fn mentions(&self, event: u32) -> Mentions<'_> {
+        let Some(s) = self.holder(event, |b| b.event) else { return Mentions::default() };
         let (from, to) = s.span(Counted::Mentions, event);
-        (s.m_target().rows(from, to), s.m_bits().rows(from, to))
+        Mentions { targets: s.m_target().rows(from, to), codes: s.m_code().rows(from, to) }
     }
 
     /// The global id of the first mention of an event.

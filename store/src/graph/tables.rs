@@ -5,6 +5,7 @@
 
 use super::fold::EXTERNAL;
 use super::join::block_starts;
+use super::mention::pack;
 use super::segment::{Column, Segment};
 use super::writer::Writer;
 use crate::error::Result;
@@ -66,8 +67,8 @@ columns! {
         rec_time: i64,
         /// Target of each mention: a version; with flags an entity or a digest reference.
         m_target: u32,
-        /// Side, role and flags of each mention.
-        m_bits: u16,
+        /// Side, role and flags of each mention, in a byte.
+        m_code: u8,
         /// Outputs with `from`: the mention.
         from_mention: u32,
         /// Outputs with `from`: the end of the list.
@@ -226,15 +227,17 @@ columns! {
         /// Events that mention it.
         back_event: u32,
         /// Low bits of the mention.
-        back_bits: u16,
+        back_code: u8,
         /// Sorted pairs of an older version (high) and the event that mentions it (low).
         old_pair: u64,
         /// Low bits of the mention.
-        old_bits: u16,
+        old_code: u8,
         /// Where the pairs of each block of older versions begin, so that a version is found without a search.
         old_block: u32,
     }
     in the tail {
+        /// Side, role and flags of each mention.
+        m_bits: u16,
         /// End of its mentions.
         e_mentions: u32,
         /// End of its attributes.
@@ -335,8 +338,6 @@ pub(crate) const INFERRED: u16 = 1 << 8;
 pub(crate) const PARTIAL: u16 = 1 << 9;
 /// The output has a list of the inputs that led to it.
 pub(crate) const HAS_FROM: u16 = 1 << 10;
-/// Named by label or number.
-pub(crate) const PINNED: u16 = 1 << 11;
 
 /// In `makes`: an attempt of one event that makes nothing.
 pub(crate) const MAKES_NOTHING: u32 = u32::MAX;
@@ -435,7 +436,7 @@ impl Tables {
                 match target.checked_sub(bases.version) {
                     Some(row) if self.mints(row, event, bits) => {}
                     Some(row) => ends[row as usize + 1] += 1,
-                    None => old.push((pair(target, event), bits)),
+                    None => old.push((pair(target, event), pack(bits))),
                 }
             }
         });
@@ -443,7 +444,7 @@ impl Tables {
             ends[i] += ends[i - 1];
         }
         let total = ends[n_versions] as usize;
-        let (mut events, mut bits_of) = (vec![0u32; total], vec![0u16; total]);
+        let (mut events, mut codes) = (vec![0u32; total], vec![0; total]);
         let mut next = ends.clone();
         self.each_mention(bases, |event, target, bits| {
             if bits & (ENTITY | DIGEST) != 0 {
@@ -452,7 +453,7 @@ impl Tables {
             if let Some(row) = target.checked_sub(bases.version).filter(|row| !self.mints(*row, event, bits)) {
                 let slot = &mut next[row as usize];
                 events[*slot as usize] = event;
-                bits_of[*slot as usize] = bits;
+                codes[*slot as usize] = pack(bits);
                 *slot += 1;
             }
         });
@@ -462,10 +463,11 @@ impl Tables {
         late.dedup();
         self.back_end = ends.split_off(1);
         self.back_event = events;
-        self.back_bits = bits_of;
+        self.back_code = codes;
+        self.m_code = self.m_bits.iter().map(|bits| pack(*bits)).collect();
         self.any_bits = vec![self.m_bits.iter().fold(0, |all, bits| all | bits)];
         self.derive_makes(bases);
-        (self.old_pair, self.old_bits) = old.into_iter().unzip();
+        (self.old_pair, self.old_code) = old.into_iter().unzip();
         self.old_block = block_starts(self.old_pair.iter().copied(), bases.version);
         self.entity_mention = late;
     }

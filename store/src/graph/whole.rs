@@ -3,6 +3,7 @@
 use bytemuck::AnyBitPattern;
 
 use super::fold::EXTERNAL;
+use super::mention::unpack;
 use super::segment::{Column, Segment};
 use super::stack::Stack;
 use super::tables::{Bases, OLD_BLOCK_BITS, OUTPUT};
@@ -43,10 +44,10 @@ pub(crate) struct Mentioned<'a> {
     version_bits: Column<'a, u8>,
     ends: Column<'a, u32>,
     events: Column<'a, u32>,
-    bits: Column<'a, u16>,
+    codes: Column<'a, u8>,
     old_blocks: Column<'a, u32>,
     old_pairs: Column<'a, u64>,
-    old_bits: Column<'a, u16>,
+    old_codes: Column<'a, u8>,
 }
 
 impl<'a> Mentioned<'a> {
@@ -58,10 +59,10 @@ impl<'a> Mentioned<'a> {
             version_bits: s.v_bits(),
             ends: s.back_end(),
             events: s.back_event(),
-            bits: s.back_bits(),
+            codes: s.back_code(),
             old_blocks: s.old_block(),
             old_pairs: s.old_pair(),
-            old_bits: s.old_bits(),
+            old_codes: s.old_code(),
         }
     }
 
@@ -87,8 +88,8 @@ impl<'a> Mentioned<'a> {
         let row = row as usize;
         let from = if row == 0 { 0 } else { self.ends.get(row - 1) as usize };
         let to = self.ends.get(row) as usize;
-        let (events, bits) = (self.events.rows(from, to), self.bits.rows(from, to));
-        events.iter().zip(bits).for_each(|(event, bits)| f(*event, *bits));
+        let (events, codes) = (self.events.rows(from, to), self.codes.rows(from, to));
+        events.iter().zip(codes).for_each(|(event, code)| f(*event, unpack(*code)));
         row < self.ends.len()
     }
 
@@ -99,7 +100,7 @@ impl<'a> Mentioned<'a> {
         let first = pairs.partition_point(|pair| ((pair >> 32) as u32) < version);
         let own = pairs[first..].iter().take_while(|pair| (**pair >> 32) as u32 == version);
         for (row, pair) in (from as usize + first..).zip(own) {
-            f(*pair as u32, self.old_bits.get(row));
+            f(*pair as u32, unpack(self.old_codes.get(row)));
         }
     }
 }

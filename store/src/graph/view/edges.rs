@@ -147,43 +147,42 @@ impl View {
 
     /// The inputs of an event, by index, that gave way to a pinned mention of the same name in the attempt.
     pub fn gave_way(&self, event: Position) -> Vec<(u32, EntityId)> {
-        let (targets, bits) = self.stack.mentions(event);
-        let inputs = targets.iter().zip(bits).filter(|(_, b)| *b & SIDE == INPUT).zip(0..);
-        let bare = inputs.filter(|((target, b), _)| *b & ENTITY != 0 && self.has_pinned_twin(**target, event));
-        bare.map(|((target, _), index)| (index, *target)).collect()
+        let inputs = self.stack.mentions(event).iter().filter(|(_, b)| b & SIDE == INPUT).zip(0..);
+        let bare = inputs.filter(|((target, b), _)| b & ENTITY != 0 && self.has_pinned_twin(*target, event));
+        bare.map(|((target, _), index)| (index, target)).collect()
     }
 
     /// Whether an event is about anything, whatever it means here.
     pub fn has_about(&self, event: Position) -> bool {
-        self.stack.mentions(event).1.iter().any(|bits| bits & SIDE == ABOUT)
+        self.stack.mentions(event).iter().any(|(_, bits)| bits & SIDE == ABOUT)
     }
 
     pub(super) fn made_ids(&self, event: Position) -> Vec<VersionId> {
-        let (targets, bits) = self.stack.mentions(event);
-        targets.iter().zip(bits).filter(|(_, b)| *b & (SIDE | ENTITY | PARTIAL) == OUTPUT).map(|(t, _)| *t).collect()
+        let mentions = self.stack.mentions(event).iter();
+        mentions.filter(|(_, b)| b & (SIDE | ENTITY | PARTIAL) == OUTPUT).map(|(t, _)| t).collect()
     }
 
     /// What one event uses and is about, every mention resolved to a version.
     pub fn mentions(&self, event: Position) -> Vec<Mention> {
-        let (targets, bits) = self.stack.mentions(event);
-        let mut found = Vec::with_capacity(targets.len());
+        let mentions = self.stack.mentions(event);
+        let mut found = Vec::with_capacity(mentions.len());
         let mut by_digest = Vec::new();
         let mut index = 0;
-        for (target, bits) in targets.iter().zip(bits) {
+        for (target, bits) in mentions.iter() {
             let side = bits & SIDE;
-            let (usage, inferred) = (usage(*bits), bits & INFERRED != 0);
+            let (usage, inferred) = (usage(bits), bits & INFERRED != 0);
             if side == INPUT {
                 index += 1;
                 let version = if bits & ENTITY != 0 {
-                    self.late(*target, event)
+                    self.late(target, event)
                 } else if bits & BY_DIGEST != 0 {
-                    Some(self.by_digest(*target, event))
+                    Some(self.by_digest(target, event))
                 } else {
-                    Some(*target)
+                    Some(target)
                 };
                 found.extend(version.map(|version| Mention { version, usage, index: index - 1, inferred }));
             } else if side == ABOUT {
-                let mut versions = self.about_versions(*target, *bits);
+                let mut versions = self.about_versions(target, bits);
                 if bits & DIGEST != 0 {
                     // Several digests of one reference lead to the same version once.
                     versions.retain(|v| !by_digest.contains(v));
@@ -220,50 +219,37 @@ impl View {
 
     /// The entities that an event is about as a whole (a tag or retirement of a bare name).
     pub fn about_entities(&self, event: Position) -> Vec<EntityId> {
-        let (targets, bits) = self.stack.mentions(event);
-        targets.iter().zip(bits).filter(|(_, b)| *b & SIDE == ABOUT && *b & ENTITY != 0).map(|(t, _)| *t).collect()
+        let mentions = self.stack.mentions(event).iter();
+        mentions.filter(|(_, b)| b & SIDE == ABOUT && b & ENTITY != 0).map(|(t, _)| t).collect()
     }
 
     /// What one event produced.
     pub fn made(&self, event: Position) -> Vec<Made> {
-        let (targets, bits) = self.stack.mentions(event);
         let mut made = Vec::new();
-        for (row, (target, bits)) in targets.iter().zip(bits).enumerate() {
+        for (row, (target, bits)) in self.stack.mentions(event).iter().enumerate() {
             if bits & (SIDE | ENTITY | PARTIAL) == OUTPUT {
                 let from =
                     (bits & HAS_FROM != 0).then(|| self.stack.from_list(self.stack.first_mention(event) + row as u32));
-                made.push(Made { version: *target, from });
+                made.push(Made { version: target, from });
             }
         }
         made
     }
 
-    /// The raw mentions of an event when every one is a plain version: targets and whether each is an output.
+    /// What an event uses and is about, when every one of its mentions is a plain version.
     ///
     /// `None` when one needs resolution; then [`View::mentions`] and [`View::made`] tell.
     #[inline]
-    pub fn plain(&self, event: Position) -> Option<(&[VersionId], &[u16])> {
-        let (targets, bits) = self.stack.mentions(event);
-        let special = bits.iter().fold(0, |all, b| all | b) & (ENTITY | DIGEST | BY_DIGEST | HAS_FROM | PARTIAL);
-        (special == 0).then_some((targets, bits))
-    }
-
-    /// Whether raw mention bits are an output.
-    #[inline]
-    pub fn is_output(bits: u16) -> bool {
-        bits & SIDE == OUTPUT
-    }
-
-    /// What raw mention bits of an input or `about` mean.
-    #[inline]
-    pub fn usage(bits: u16) -> Use {
-        usage(bits)
+    pub fn plain(&self, event: Position) -> Option<impl Iterator<Item = (VersionId, Use)> + '_> {
+        let mentions = self.stack.mentions(event).iter();
+        let all = mentions.clone().fold(0, |all, (_, bits)| all | bits);
+        let uses = mentions.filter(|(_, bits)| bits & SIDE != OUTPUT).map(|(target, bits)| (target, usage(bits)));
+        (all & (ENTITY | DIGEST | BY_DIGEST | HAS_FROM | PARTIAL) == 0).then_some(uses)
     }
 
     /// Outputs of failed runs: entities named without a version.
     pub fn partial(&self, event: Position) -> Vec<EntityId> {
-        let (targets, bits) = self.stack.mentions(event);
-        targets.iter().zip(bits).filter(|(_, b)| *b & PARTIAL != 0).map(|(t, _)| *t).collect()
+        self.stack.mentions(event).iter().filter(|(_, b)| b & PARTIAL != 0).map(|(t, _)| t).collect()
     }
 }
 

@@ -47,13 +47,12 @@ impl Late {
     fn resolve(&self, view: &View) -> Uses {
         let mut uses = Uses { inputs: Vec::new(), abouts: Vec::new() };
         for event in view.stack.entity_mentions(self.entity).into_iter().filter(|e| view.sees(*e)) {
-            let (targets, bits) = view.stack.mentions(event);
-            let own = targets.iter().zip(bits).filter(|(t, b)| **t == self.entity && **b & ENTITY != 0);
+            let own = view.stack.mentions(event).iter().filter(|(t, b)| *t == self.entity && b & ENTITY != 0);
             for (_, bits) in own {
                 match bits & SIDE {
                     INPUT if !view.has_pinned_twin(self.entity, event) => {
                         let version = view.pick(&self.candidates, event);
-                        uses.inputs.extend(version.map(|version| (version, event, usage(*bits))));
+                        uses.inputs.extend(version.map(|version| (version, event, usage(bits))));
                     }
                     ABOUT => uses.abouts.push(event),
                     _ => {}
@@ -125,11 +124,8 @@ impl View {
     /// A bare mention gives way to one of the same name with version or digest in the same attempt.
     pub(super) fn has_pinned_twin(&self, entity: EntityId, event: Position) -> bool {
         self.attempt_events(self.leader(event)).into_iter().any(|e| {
-            let (targets, bits) = self.stack.mentions(e);
-            targets
-                .iter()
-                .zip(bits)
-                .any(|(t, b)| b & SIDE == INPUT && b & (ENTITY | DIGEST) == 0 && self.entity(*t) == entity)
+            let mut mentions = self.stack.mentions(e).iter();
+            mentions.any(|(t, b)| b & SIDE == INPUT && b & (ENTITY | DIGEST) == 0 && self.entity(t) == entity)
         })
     }
 

@@ -56,8 +56,7 @@ impl View {
         }
         let entity = self.entity(version);
         let is_input = |event: &Position| {
-            let (targets, bits) = self.stack.mentions(*event);
-            targets.iter().zip(bits).any(|(t, b)| *t == entity && b & (SIDE | ENTITY) == INPUT | ENTITY)
+            self.stack.mentions(*event).iter().any(|(t, b)| t == entity && b & (SIDE | ENTITY) == INPUT | ENTITY)
         };
         let is_used = self.stack.entity_mentions(entity).into_iter().any(|e| self.sees(e) && is_input(&e));
         is_used && !self.versions(entity).into_iter().any(|v| self.sees(self.mint(v)) || self.is_mentioned(v))
