@@ -6,10 +6,10 @@
 use bytemuck::{AnyBitPattern, NoUninit};
 
 use super::context::{Columns, Merged};
-use super::count;
 use super::segment::{Column, Segment};
 use super::tables::{Id, MAKES_MORE, OLD_BLOCK_BITS, pair};
 use super::writer::Writer;
+use super::{count, instant};
 use crate::error::{Result, StoreError};
 
 /// Two neighbors and the segment that they become.
@@ -25,6 +25,7 @@ pub(crate) fn join(a: &Segment, b: &Segment, writer: Writer<'_>) -> Result<()> {
     join.forward()?;
     join.recorded()?;
     join.with(count::write_starts)?;
+    join.with(instant::write)?;
     join.contexts()?;
     join.owners()?;
     join.lookups()?;
@@ -93,7 +94,6 @@ impl Join<'_, '_> {
         concat!(
             e_kind,
             e_bits,
-            e_time,
             n_mentions,
             n_attributes,
             l_event,

@@ -5,6 +5,7 @@ mod context;
 mod count;
 mod fold;
 pub(crate) mod folder;
+mod instant;
 mod join;
 pub(crate) mod key;
 mod mapped;

@@ -71,8 +71,6 @@ impl Stack {
         kind, e_kind, event -> u8);
     cell!(/// State, evidence and outcome bits of an event.
         bits, e_bits, event -> u8);
-    cell!(/// When an event happened.
-        time, e_time, event -> i64);
     cell!(/// Entity of a version.
         entity_of, v_entity, version -> u32);
     cell!(/// Number of a version.
@@ -97,6 +95,12 @@ impl Stack {
         query_digest, q_digest, query -> [u8; 32]);
     cell!(/// Entity of a digest reference, plus one.
         query_entity, q_entity, query -> u32);
+
+    /// When an event happened.
+    #[inline]
+    pub(crate) fn time(&self, event: u32) -> i64 {
+        self.holder(event, |b| b.event).map_or(0, |s| s.time(event))
+    }
 
     /// Actor symbol of an event.
     pub(crate) fn actor(&self, event: u32) -> u32 {

@@ -53,8 +53,8 @@ columns! {
         /// State (bits 0-2), evidence (bit 3), outcome (bits 4-5: 0 none, 1 pass, 2 fail), has a run (bit 6), whose id is
         /// its own (bit 7).
         e_bits: u8,
-        /// When it happened, nanoseconds; never later than recorded.
-        e_time: i64,
+        /// When it happened, in units of its block after the base of its block; never later than recorded.
+        t_delta: u32,
         /// Who did it where, and the keys of its attributes: a row of the contexts.
         e_context: u32,
         /// How many mentions it has; 255 that many or more.
@@ -154,6 +154,12 @@ columns! {
         c_keys: u32,
         /// Symbol of a key (bits 0-29) and its namespace (bits 30-31).
         c_key: u32,
+        /// The earliest instant of each block of events, in nanoseconds; the first row of `t_wide` where no unit fits.
+        t_base: i64,
+        /// The unit of each block: 0 second, 1 millisecond, 2 microsecond, 3 nanosecond, 4 none.
+        t_unit: u8,
+        /// The instants of blocks that no unit fits.
+        t_wide: i64,
         /// First mention of each block of events.
         b_mention: u32,
         /// First attribute of each block of events.
@@ -236,6 +242,8 @@ columns! {
         old_block: u32,
     }
     in the tail {
+        /// When it happened, nanoseconds; never later than recorded.
+        e_time: i64,
         /// Side, role and flags of each mention.
         m_bits: u16,
         /// End of its mentions.
@@ -360,6 +368,7 @@ impl Tables {
             self.n_name.iter().enumerate().map(|(i, name)| pair(*name, bases.entity + i as u32)).collect();
         self.name_entity.sort_unstable();
         self.derive_counts(bases);
+        self.derive_times();
         self.derive_contexts(bases);
         self.derive_groups(bases);
         self.leader_member = self
