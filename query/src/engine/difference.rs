@@ -157,7 +157,7 @@ fn inputs(world: &World, version: VersionId, leader: Position, profile: &mut Pro
         }
     }
     let start = Nodes::of_versions(Bits::of(direct.iter().copied()));
-    let above = Walk::new(world, Edges::ALL, None).upstream(&start).nodes.versions;
+    let above = Walk::new(world, &world.view.steps(), Edges::ALL, None).upstream(&start).nodes.versions;
     for source in above.iter() {
         let key = (Aspect::InputsInput, entity_name(world, source));
         found.entry(key).or_default().insert(world.view.number(source));

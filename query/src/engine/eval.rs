@@ -112,6 +112,10 @@ impl<'a> Evaluator<'a> {
                 let view = &self.world.view;
                 let names = view.names();
                 nodes.versions.retain(|v| names::fits(Some(*kind), names.kind(v)) && view.has_version(v));
+                if names::is_of_versions(*kind) {
+                    nodes.events = Bits::default();
+                    return;
+                }
                 if *kind == Kind::Event {
                     nodes.make_single(self.world);
                 }
@@ -202,7 +206,7 @@ impl<'a> Evaluator<'a> {
     pub(super) fn of_kind(&self, kind: Kind) -> Nodes {
         let view = &self.world.view;
         let mut nodes = Nodes::default();
-        if matches!(kind, Kind::Dataset | Kind::Model | Kind::FeatureSet | Kind::Artifact) {
+        if names::is_of_versions(kind) {
             nodes.versions = Bits::below(view.n_versions());
             if kind != Kind::Artifact || !view.sees_all() {
                 let names = view.names();

@@ -12,6 +12,11 @@ use crate::syntax::{Diagnostic, NOUNS, quote, suggest};
 /// The most names that are compared for a suggestion.
 const SUGGEST_FROM_MAX: u32 = 200_000;
 
+/// Whether nodes of a kind are versions.
+pub(crate) fn is_of_versions(kind: Kind) -> bool {
+    matches!(kind, Kind::Dataset | Kind::Model | Kind::FeatureSet | Kind::Artifact)
+}
+
 /// Whether an entity kind is what a word of the language asks for.
 pub(crate) fn fits(kind: Option<Kind>, entity: EntityKind) -> bool {
     match kind {

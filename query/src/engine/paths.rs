@@ -47,7 +47,8 @@ impl Evaluator<'_> {
             }
             ends => ends,
         };
-        let walk = || Walk::new(self.world, Edges::ALL, None);
+        let steps = self.world.view.steps();
+        let walk = || Walk::new(self.world, &steps, Edges::ALL, None);
         let reach = |start: &Nodes, up: bool| if up { walk().upstream(start) } else { walk().downstream(start) };
         let mut nodes = Nodes::default();
         for (start, up) in [(from, false), (to, true)] {

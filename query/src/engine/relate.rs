@@ -146,7 +146,8 @@ impl Evaluator<'_> {
     }
 
     fn walk(&self, edges: Edges, how: How<'_>, go: impl FnOnce(Walk<'_>) -> Reach) -> Nodes {
-        let walk = Walk::new(self.world, edges, how.rel.depth).avoiding(how.avoiding);
+        let steps = self.world.view.steps();
+        let walk = Walk::new(self.world, &steps, edges, how.rel.depth).avoiding(how.avoiding);
         let reach = go(if how.strict { walk } else { walk.back_to_start() });
         self.crossed.set(self.crossed.get() || reach.crossed);
         reach.nodes
@@ -160,7 +161,8 @@ impl Evaluator<'_> {
                 versions.insert(version);
             }
         };
-        let walk = Walk::new(self.world, edges, how.rel.depth).avoiding(how.avoiding);
+        let steps = self.world.view.steps();
+        let walk = Walk::new(self.world, &steps, edges, how.rel.depth).avoiding(how.avoiding);
         let reach = walk.on_step(&mut on_step).downstream(from);
         self.crossed.set(self.crossed.get() || reach.crossed);
         Nodes::of_versions(versions)

@@ -1,7 +1,6 @@
 //! Walking the graph: breadth first, a step at a time, each node once.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 
 use lineage_store::event::{Kind, Role};
 use lineage_store::graph::{Made, Makes, Position, Steps, Use, VersionId, View};
@@ -65,7 +64,7 @@ pub(crate) type OnStep<'a> = dyn FnMut(Position, Kind, VersionId) + 'a;
 pub(crate) struct Walk<'a> {
     world: &'a World,
     /// The columns of the view that most steps are taken from.
-    steps: Rc<Steps<'a>>,
+    steps: &'a Steps<'a>,
     edges: Edges,
     depth: u32,
     avoiding: Option<&'a Nodes>,
@@ -79,6 +78,8 @@ pub(crate) struct Walk<'a> {
     far: Bits,
     /// What was seen as a far end before, and now is the end of a step.
     again: Vec<VersionId>,
+    /// Whether more than what was seen must be kept to know which versions are found.
+    keeps_found: bool,
     found: Reach,
     next: Vec<VersionId>,
     /// Calls for each step passed, its kind, and each version it generated.
@@ -87,10 +88,10 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// A walk along some edges, of at most `depth` steps.
-    pub(crate) fn new(world: &'a World, edges: Edges, depth: Option<u32>) -> Self {
+    pub(crate) fn new(world: &'a World, steps: &'a Steps<'a>, edges: Edges, depth: Option<u32>) -> Self {
         Self {
             world,
-            steps: Rc::new(world.view.steps()),
+            steps,
             edges,
             depth: depth.unwrap_or(u32::MAX),
             avoiding: None,
@@ -100,6 +101,7 @@ impl<'a> Walk<'a> {
             seen: Nodes::default(),
             far: Bits::default(),
             again: Vec::new(),
+            keeps_found: true,
             found: Reach::default(),
             next: Vec::new(),
             on_step: None,
@@ -149,6 +151,7 @@ impl<'a> Walk<'a> {
     ) -> Reach {
         self.start = start.clone();
         self.seen = start.clone();
+        self.keeps_found = !self.strict || !self.world.copies().is_empty();
         let mut frontier: Vec<VersionId> = start.versions.iter().collect();
         self.cross(&mut frontier, twins, self.by_steps);
         if self.by_steps {
@@ -169,6 +172,14 @@ impl<'a> Walk<'a> {
             frontier = std::mem::take(&mut self.next);
             self.cross(&mut frontier, twins, false);
             step += 1;
+        }
+        if self.strict {
+            self.seen.events.subtract(&start.events);
+            self.found.nodes.events = self.seen.events;
+        }
+        if !self.keeps_found {
+            self.seen.versions.subtract(&start.versions);
+            self.found.nodes.versions = self.seen.versions;
         }
         self.found
     }
@@ -210,18 +221,18 @@ impl<'a> Walk<'a> {
         !self.strict || !self.start.versions.contains(version)
     }
 
+    #[inline]
     fn reach_version(&mut self, version: VersionId) {
-        if self.may_find(version) {
+        if self.keeps_found && self.may_find(version) {
             self.found.nodes.versions.insert(version);
         }
-        let avoided = self.is_avoided(version);
         if self.seen.versions.insert(version) {
-            if !avoided {
+            if !self.is_avoided(version) {
                 self.next.push(version);
             }
         } else if self.far.contains(version) {
             self.far.remove(version);
-            if !avoided {
+            if !self.is_avoided(version) {
                 self.again.push(version);
             }
         }
@@ -242,7 +253,7 @@ impl<'a> Walk<'a> {
             return false;
         }
         self.seen.events.insert(leader);
-        if !self.strict || !self.start.events.contains(leader) {
+        if !self.strict {
             self.found.nodes.events.insert(leader);
         }
         let avoided = self.avoiding.is_some_and(|a| a.events.contains(leader));
@@ -258,7 +269,7 @@ impl<'a> Walk<'a> {
     /// From a version to what its uses generated.
     fn leave(&mut self, version: VersionId) {
         let (view, edges) = (&self.world.view, self.edges);
-        let steps = Rc::clone(&self.steps);
+        let steps = self.steps;
         steps.uses(version, |event, usage| {
             if edges.takes(usage) && (usage != Use::About || steps.kind(event).carries_about()) {
                 match steps.makes(event) {
@@ -305,7 +316,7 @@ impl<'a> Walk<'a> {
     /// From a version to what it was made from.
     fn enter(&mut self, version: VersionId) {
         let (view, edges) = (&self.world.view, self.edges);
-        let steps = Rc::clone(&self.steps);
+        let steps = self.steps;
         let mut leaders = BTreeSet::new();
         view.makers(version, |event| match (steps.makes(event), view.plain(event)) {
             (Makes::One(_) | Makes::Several, Some(uses)) => {

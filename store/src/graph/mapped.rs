@@ -94,7 +94,8 @@ impl Mapped {
     /// Whether the pages of a range that is not empty are good; the segment is marked damaged if one is not.
     #[inline]
     pub(crate) fn are_good(&self, start: usize, end: usize) -> bool {
-        (start / PAGE_BYTES..=(end - 1) / PAGE_BYTES).all(|page| self.page_is_good(page))
+        let (first, last) = (start / PAGE_BYTES, (end - 1) / PAGE_BYTES);
+        self.page_is_good(first) && (first == last || (first + 1..=last).all(|page| self.page_is_good(page)))
     }
 
     /// Whether the page of a byte is good; the segment is marked damaged if it is not.

@@ -60,9 +60,9 @@ impl<'a, T: AnyBitPattern> Column<'a, T> {
     /// Rows of a range; empty if there are none or a page is bad.
     #[inline]
     pub(crate) fn rows(&self, from: usize, to: usize) -> &'a [T] {
-        let width = size_of::<T>();
+        let at = |row: usize| self.start.wrapping_add(row.wrapping_mul(size_of::<T>()));
         match self.raw.get(from..to) {
-            Some(rows @ [_, ..]) if self.mapped.are_good(self.start + from * width, self.start + to * width) => rows,
+            Some(rows @ [_, ..]) if self.mapped.are_good(at(from), at(to)) => rows,
             _ => &[],
         }
     }

@@ -88,8 +88,10 @@ impl<'a> Mentioned<'a> {
         let row = row as usize;
         let from = if row == 0 { 0 } else { self.ends.get(row - 1) as usize };
         let to = self.ends.get(row) as usize;
-        let (events, codes) = (self.events.rows(from, to), self.codes.rows(from, to));
-        events.iter().zip(codes).for_each(|(event, code)| f(*event, unpack(*code)));
+        if from < to {
+            let (events, codes) = (self.events.rows(from, to), self.codes.rows(from, to));
+            events.iter().zip(codes).for_each(|(event, code)| f(*event, unpack(*code)));
+        }
         row < self.ends.len()
     }
 
