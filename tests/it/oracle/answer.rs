@@ -137,13 +137,27 @@ impl World<'_> {
                     Operator::Except => &a - &b,
                 }
             }
-            Set::At(set, as_of, known_at) => {
-                let moment = self.moment;
-                let frame =
-                    Frame { count: moment.count, now: self.now, until: moment.until, retracted: self.retracted };
-                frame.inner(self.log(), *as_of, *known_at)?.with(self.log(), |world| world.set(set))?
+            Set::Between(from, to) => {
+                let end = |set: &Option<Box<Set>>| set.as_ref().map(|set| self.set(set)).transpose();
+                let ends = [end(from)?, end(to)?].map(|nodes| nodes.map(|nodes| self.found(&nodes)));
+                let found = self.graph(Edges::All, |g| g.between(ends[0].as_ref(), ends[1].as_ref()));
+                let versions = found.versions.into_iter().map(Node::Version);
+                versions.chain(found.steps.into_iter().map(Node::Step)).collect()
             }
+            Set::At(set, as_of, known_at) => self.at(*as_of, *known_at, |world| world.set(set))?,
         })
+    }
+
+    /// Asks in parentheses with a time or position of their own.
+    pub(super) fn at<T>(
+        &self,
+        as_of: Option<Time>,
+        known_at: Option<usize>,
+        ask: impl FnOnce(&World<'_>) -> Answered<T>,
+    ) -> Answered<T> {
+        let moment = self.moment;
+        let frame = Frame { count: moment.count, now: self.now, until: moment.until, retracted: self.retracted };
+        frame.inner(self.log(), as_of, known_at)?.with(self.log(), ask)
     }
 
     pub(super) fn of_kind(&self, noun: Noun) -> Nodes {

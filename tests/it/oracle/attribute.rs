@@ -140,7 +140,7 @@ impl World<'_> {
                 let changes = ["deployment", "retirement"].contains(&event.kind.as_str()) && event.is_complete();
                 let place = event.environment.as_deref().map(super::state::environment);
                 let said = if attribute == "service" { event.service.clone() } else { place };
-                said.filter(|_| changes).and_then(|t| text(&t))
+                said.filter(|_| changes && self.moment.sees(at)).and_then(|t| text(&t))
             }
             "outcome" => event.outcome.as_deref().and_then(text),
             "state" => text(&event.state),
@@ -286,7 +286,8 @@ fn list(list: BTreeSet<String>) -> Option<Value> {
 
 pub(super) fn printed(value: &Value) -> String {
     match value {
-        Value::Number(n) => n.to_string(),
+        // The engine's rows are read by serde_json, which is loose in the last digit: so is this.
+        Value::Number(n) => serde_json::from_str::<f64>(&n.to_string()).unwrap_or(*n).to_string(),
         Value::Text(text) => text.clone(),
         Value::Truth(truth) => truth.to_string(),
         Value::Time(at) => spelled(*at),

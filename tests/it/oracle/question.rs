@@ -46,6 +46,8 @@ pub(super) enum Set {
     Narrowed(Box<Set>, Vec<Clause>),
     Joined(Operator, Box<Set>, Box<Set>),
     At(Box<Set>, Option<Time>, Option<usize>),
+    /// `X::Y`, `X::` and `::Y`.
+    Between(Option<Box<Set>>, Option<Box<Set>>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,6 +246,14 @@ impl Set {
                 };
                 format!("{} {word} {}", a.closed(), b.closed())
             }
+            Self::Between(from, to) => {
+                let end = |set: &Option<Box<Self>>| match set {
+                    None => String::new(),
+                    Some(set) if matches!(**set, Self::Name(..)) => set.text(),
+                    Some(set) => format!("({})", set.text()),
+                };
+                format!("{}::{}", end(from), end(to))
+            }
             Self::At(set, as_of, known_at) => format!("({}{})", set.text(), at(*as_of, *known_at)),
         }
     }
@@ -251,7 +261,7 @@ impl Set {
     /// In parentheses, unless nothing can be taken apart.
     fn closed(&self) -> String {
         match self {
-            Self::Narrowed(..) | Self::Joined(..) => format!("({})", self.text()),
+            Self::Narrowed(..) | Self::Joined(..) | Self::Between(..) => format!("({})", self.text()),
             _ => self.text(),
         }
     }

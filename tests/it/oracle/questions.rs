@@ -158,7 +158,8 @@ pub(super) fn versions(random: &mut Random, depth: usize, events: usize) -> Set 
             _ => name(random),
         };
     }
-    match random.below(12) {
+    match random.below(13) {
+        12 => between(random, Noun::Artifact, depth, events),
         0 => {
             let operator = [Operator::Union, Operator::Intersect, Operator::Except][random.below(3)];
             let side = |random: &mut Random| Box::new(versions(random, depth - 1, events));
@@ -183,11 +184,30 @@ pub(super) fn versions(random: &mut Random, depth: usize, events: usize) -> Set 
     }
 }
 
+/// What is of a kind and between two sets, or on one side of one.
+fn between(random: &mut Random, noun: Noun, depth: usize, events: usize) -> Set {
+    let end = |random: &mut Random| {
+        let steps_at_end = random.one_in(5);
+        Some(Box::new(if steps_at_end {
+            steps(random, depth - 1, events)
+        } else {
+            versions(random, depth - 1, events)
+        }))
+    };
+    let (mut from, mut to) = (end(random), end(random));
+    match random.below(4) {
+        0 => from = None,
+        1 => to = None,
+        _ => {}
+    }
+    Set::Joined(Operator::Intersect, Box::new(Set::Kind(noun)), Box::new(Set::Between(from, to)))
+}
+
 /// The kind that the words of a set speak of.
 fn noun(set: &Set) -> Noun {
     match set {
         Set::Kind(noun) | Set::Name(noun, ..) => *noun,
-        Set::Digest(_) => Noun::Artifact,
+        Set::Digest(_) | Set::Between(..) => Noun::Artifact,
         Set::Run(_) => Noun::Run,
         Set::Narrowed(base, _) | Set::At(base, ..) => noun(base),
         Set::Joined(_, a, b) => {
@@ -209,6 +229,9 @@ pub(super) fn steps(random: &mut Random, depth: usize, events: usize) -> Set {
         } else {
             Set::Kind(noun)
         };
+    }
+    if noun != Noun::Event && random.one_in(12) {
+        return between(random, noun, depth, events);
     }
     let clauses = (0..=random.below(2)).map(|_| step_clause(random, depth, events)).collect();
     let set = Set::Narrowed(Box::new(Set::Kind(noun)), clauses);

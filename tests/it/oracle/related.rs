@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::answer::{Answered, Node, Nodes, Refused, World};
+use super::attribute::Value;
 use super::log::{At, Id};
 use super::question::{Clause, Noun, Operator, Quantifier, Relation, Set, When};
 use super::walk::{Edges, Found, Graph, How};
@@ -38,7 +39,7 @@ impl Related {
 }
 
 impl World<'_> {
-    fn graph<T>(&self, edges: Edges, f: impl FnOnce(&Graph) -> T) -> T {
+    pub(super) fn graph<T>(&self, edges: Edges, f: impl FnOnce(&Graph) -> T) -> T {
         let mut graphs = self.graphs.borrow_mut();
         f(graphs.entry(edges).or_insert_with(|| Graph::of(self.moment, &self.state, edges)))
     }
@@ -90,12 +91,23 @@ impl World<'_> {
         Ok(match set {
             Set::Kind(noun) | Set::Name(noun, ..) => vec![*noun],
             Set::Run(_) => vec![Noun::Run],
+            // Nothing narrows by a set between others alone.
+            Set::Between(..) => vec![Noun::Artifact, Noun::Event],
             Set::Digest(_) => {
-                let nouns = [Noun::Dataset, Noun::Model, Noun::Features];
                 let nodes = self.set(set)?;
-                nouns.into_iter().filter(|noun| nodes.iter().any(|n| self.is(*n, *noun))).collect()
+                let has =
+                    |kind: &str| nodes.iter().any(|n| self.value(*n, "kind") == Some(Value::Text(kind.to_owned())));
+                // What is no more than an artifact is of the kind that covers all.
+                let nouns = [
+                    ("dataset", Noun::Dataset),
+                    ("model", Noun::Model),
+                    ("features", Noun::Features),
+                    ("artifact", Noun::Artifact),
+                ];
+                nouns.into_iter().filter(|(kind, _)| has(kind)).map(|(_, noun)| noun).collect()
             }
-            Set::Narrowed(base, _) | Set::At(base, ..) => self.kinds(base)?,
+            Set::Narrowed(base, _) => self.kinds(base)?,
+            Set::At(base, as_of, known_at) => self.at(*as_of, *known_at, |world| world.kinds(base))?,
             Set::Joined(Operator::Union, a, b) => [self.kinds(a)?, self.kinds(b)?].concat(),
             Set::Joined(_, a, _) => self.kinds(a)?,
         })

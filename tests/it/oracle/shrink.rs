@@ -95,6 +95,16 @@ fn simpler_sets(set: &Set) -> Vec<Set> {
             all.extend(simpler_sets(b).into_iter().map(|b| Set::Joined(*operator, a.clone(), Box::new(b))));
             all
         }
+        Set::Between(from, to) => {
+            let mut all: Vec<Set> = from.iter().chain(to).map(|end| (**end).clone()).collect();
+            for set in from.iter().flat_map(|end| simpler_sets(end)) {
+                all.push(Set::Between(Some(Box::new(set)), to.clone()));
+            }
+            for set in to.iter().flat_map(|end| simpler_sets(end)) {
+                all.push(Set::Between(from.clone(), Some(Box::new(set))));
+            }
+            all
+        }
         Set::At(inner, as_of, known_at) => {
             let mut all = vec![(**inner).clone()];
             all.extend(simpler_sets(inner).into_iter().map(|set| Set::At(Box::new(set), *as_of, *known_at)));

@@ -118,6 +118,61 @@ impl Graph {
         })
     }
 
+    /// What lies on any way from one set to another, ends included; without an end, on any way at all.
+    ///
+    /// A version is come to by a step, or over a copy or link; only in the first case one may be crossed from it.
+    pub(super) fn between(&self, from: Option<&Found>, to: Option<&Found>) -> Found {
+        let crossed = |near: &BTreeSet<Id>| -> BTreeSet<Id> {
+            self.twins.iter().filter(|(_, original)| near.contains(original)).map(|(copy, _)| *copy).collect()
+        };
+        // Forth: what is come to by steps, and what over a copy or link from there.
+        let (mut landed, mut far, mut steps) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        if let Some(from) = from {
+            landed.extend(&from.versions);
+            steps.extend(&from.steps);
+            landed.extend(self.made.iter().filter(|(s, _)| steps.contains(s)).map(|(_, v)| *v));
+            loop {
+                let before = (landed.len(), far.len(), steps.len());
+                far.extend(crossed(&landed));
+                let here: BTreeSet<Id> = landed.union(&far).copied().collect();
+                steps.extend(self.entered.iter().filter(|(v, _)| here.contains(v)).map(|(_, s)| *s));
+                landed.extend(self.edges.iter().filter(|(v, ..)| here.contains(v)).map(|(.., w)| *w));
+                if before == (landed.len(), far.len(), steps.len()) {
+                    break;
+                }
+            }
+        }
+        let Some(to) = to else {
+            return Found { versions: &landed | &far, steps, ..Found::default() };
+        };
+        // Back: from what an end is come to, by a version that was landed on, or was crossed to.
+        let (mut leads, mut leads_far) = (to.versions.clone(), to.versions.clone());
+        loop {
+            let before = (leads.len(), leads_far.len());
+            let mut on: BTreeSet<Id> =
+                self.edges.iter().filter(|(.., w)| leads.contains(w)).map(|(v, ..)| *v).collect();
+            on.extend(self.entered.iter().filter(|(_, s)| to.steps.contains(s)).map(|(v, _)| *v));
+            leads_far.extend(&on);
+            leads.extend(on);
+            leads.extend(self.twins.iter().filter(|(copy, _)| leads_far.contains(copy)).map(|(_, original)| *original));
+            if before == (leads.len(), leads_far.len()) {
+                break;
+            }
+        }
+        let passes = |step: &At| self.made.iter().any(|(s, w)| s == step && leads.contains(w));
+        let Some(from) = from else {
+            let every = self.made.iter().map(|(s, _)| *s).filter(passes);
+            let steps = every.chain(to.steps.iter().copied()).collect();
+            return Found { versions: leads, steps, ..Found::default() };
+        };
+        let versions = (&landed & &leads).union(&(&far & &leads_far)).copied().collect();
+        let here: BTreeSet<Id> = landed.union(&far).copied().collect();
+        let over = self.edges.iter().filter(|(v, _, w)| here.contains(v) && leads.contains(w)).map(|(_, s, _)| *s);
+        let first = from.steps.iter().copied().filter(passes);
+        let last = to.steps.intersection(&steps).copied();
+        Found { versions, steps: over.chain(first).chain(last).collect(), ..Found::default() }
+    }
+
     /// What led to a set of versions and steps.
     pub(super) fn upstream(&self, start: &Found, how: How<'_>) -> Found {
         let edges = self.edges.iter().map(|(from, step, to)| (*to, *step, *from)).collect();
