@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
     }
 
     fn is_avoided(&self, version: VersionId) -> bool {
-        self.avoiding.is_some_and(|a| a.versions.contains(version))
+        self.avoiding.is_some_and(|a| a.versions.contains(version)) && !self.start.versions.contains(version)
     }
 
     fn may_find(&self, version: VersionId) -> bool {
