@@ -233,15 +233,13 @@ impl Log {
     }
 
     /// The versions at this position, of one kind or any, that hold a digest of a reference; first those that hold the
-    /// digest that it names first, in the order in which they had it.
+    /// digest that it names first, in the order in which they were minted.
     fn holders(&self, reference: &Reference) -> Vec<Id> {
         let fits = |v: &Id| reference.kind.as_ref().is_none_or(|kind| self.versions[*v].entity.kind == *kind);
         let mut holders: Vec<Id> = Vec::new();
         for digest in &reference.digests {
-            let held = |v: Id| self.versions[v].digests.iter().find(|(_, d)| d == digest).map(|(at, _)| (*at, v));
-            let mut of_digest: Vec<(At, Id)> = (0..self.versions.len()).filter(fits).filter_map(held).collect();
-            of_digest.sort_unstable();
-            holders.extend(of_digest.into_iter().map(|(_, v)| v));
+            let has = |v: &Id| self.versions[*v].digests.iter().any(|(_, d)| d == digest);
+            holders.extend((0..self.versions.len()).filter(fits).filter(has));
         }
         let mut seen = BTreeSet::new();
         holders.retain(|v| seen.insert(*v));
