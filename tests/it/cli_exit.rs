@@ -154,6 +154,12 @@ fn steps_are_counted_in_every_walk() {
         let least = (0..100).find(|steps| ask(*steps) == 0);
         assert!(least.is_some_and(|least| least >= steps && least <= 3 * steps), "{question}: {least:?}");
     }
+    for question in ["datasets downstream of dataset d0", "datasets upstream of dataset d20"] {
+        let partial = sandbox.run(["--json", "query", question, "--budget-steps", "8", "--partial"]);
+        partial.done();
+        let rows = partial.json()["rows"].as_array().map(Vec::len);
+        assert!(rows.is_some_and(|n| 0 < n && n < 20), "what was found by then: {partial}");
+    }
 }
 
 #[test]

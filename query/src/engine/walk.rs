@@ -162,10 +162,10 @@ impl<'a> Walk<'a> {
             begin(&mut self, leader);
         }
         let mut step = 0;
-        while step < self.depth && !(frontier.is_empty() && self.next.is_empty()) {
+        'steps: while step < self.depth && !(frontier.is_empty() && self.next.is_empty()) {
             for version in std::mem::take(&mut frontier) {
                 if !self.world.budget.step() {
-                    return self.found;
+                    break 'steps;
                 }
                 expand(&mut self, version);
             }
