@@ -15,6 +15,7 @@ mod crash;
 mod documents;
 mod first_guesses;
 mod histories;
+mod language_properties;
 mod oracle;
 mod queries;
 mod tidy;

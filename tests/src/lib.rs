@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken harness is to stop at once")]
 
 pub mod crash;
+pub mod fuzz;
 pub mod random;
 pub mod sandbox;
 pub mod speed;

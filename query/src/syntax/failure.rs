@@ -55,8 +55,6 @@ pub(super) struct Furthest {
     pub(super) names: Option<NamePosition>,
     /// The kinds of the operand that may stand there; all, if that is not known.
     pub(super) operand: Option<Mask>,
-    /// How often a parser looked for something; a measure of its work.
-    pub(super) looks: usize,
 }
 
 impl Furthest {
@@ -71,7 +69,6 @@ impl Furthest {
     }
 
     pub(super) fn record(&mut self, at: usize, label: &'static str, keywords: &'static [&'static str]) {
-        self.looks += 1;
         if self.reach(at) && !self.expected.iter().any(|(known, _)| *known == label) {
             self.expected.push((label, keywords));
         }

@@ -1,13 +1,12 @@
 //! Whole questions to ask instead: what the errors say to edit, done, and kept only where the result parses.
 
-use super::ast::Statement;
 use super::diagnostic::Diagnostic;
-use super::parse::{parses, read, read_own};
+use super::parse::{parses, read_own};
 use super::suggest::quote;
 use super::value::Span;
 
 /// A longer text is mended by its author.
-pub(super) const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 2048;
 /// The most questions offered with one error.
 const MOST: usize = 3;
 /// How often what an edit leads to is mended again.
@@ -26,7 +25,7 @@ pub fn offer_fixes(text: &str, errors: &mut [Diagnostic]) {
     }
     for told in &mut *errors {
         let fixes = std::mem::take(&mut told.fixes);
-        told.fixes = fixes.into_iter().filter_map(|fix| mended(fix, ROUNDS, read)).collect();
+        told.fixes = fixes.into_iter().filter_map(|fix| mended(fix, ROUNDS)).collect();
         told.fixes.dedup();
         if let (Some(span), Some(word), true) = (told.span(), told.suggestions.first(), told.edits.is_empty()) {
             told.edits.push((span, quote(word)));
@@ -39,7 +38,7 @@ pub fn offer_fixes(text: &str, errors: &mut [Diagnostic]) {
         let others: Vec<&(Span, String)> = others.collect();
         for edit in &told.edits {
             let all: Vec<&(Span, String)> = std::iter::once(edit).chain(others.iter().copied()).collect();
-            let mended = edited(text, &all).and_then(|text| mended(text, ROUNDS, read));
+            let mended = edited(text, &all).and_then(|text| mended(text, ROUNDS));
             if let Some(mended) = mended.filter(|mended| !offered.contains(mended)) {
                 offered.push(mended.clone());
                 told.fixes.push(mended);
@@ -55,14 +54,14 @@ pub(super) fn mends(text: &str, errors: &[Diagnostic]) -> bool {
     edited(text, &edits).and_then(mended_own).is_some()
 }
 
-/// The text once what is wrong with it is mended, if it is no statement of another language.
+/// The text once what is wrong with it is mended as its errors say.
 pub(super) fn mended_own(text: String) -> Option<String> {
-    mended(text, ROUNDS, read_own)
+    mended(text, ROUNDS)
 }
 
-/// The text once what is wrong with it is mended as its errors say.
-fn mended(text: String, rounds: usize, read: fn(&str) -> Result<Statement, Vec<Diagnostic>>) -> Option<String> {
-    let Err(errors) = read(&text) else { return Some(text) };
+/// Texts of other languages are not looked for here: what is mended is meant to be ours.
+fn mended(text: String, rounds: usize) -> Option<String> {
+    let Err(errors) = read_own(&text) else { return Some(text) };
     let rounds = rounds.checked_sub(1)?;
     let whole = errors.iter().flat_map(|told| &told.fixes).find(|fix| parses(fix));
     if let Some(fix) = whole {
@@ -70,7 +69,7 @@ fn mended(text: String, rounds: usize, read: fn(&str) -> Result<Statement, Vec<D
     }
     let edits: Vec<&(Span, String)> = errors.iter().filter_map(|told| told.edits.first()).collect();
     let next = edited(&text, &edits).filter(|next| *next != text)?;
-    mended(next, rounds, read)
+    mended(next, rounds)
 }
 
 /// The text with edits done; `None` without any, or where two overlap.

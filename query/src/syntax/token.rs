@@ -43,6 +43,8 @@ pub(super) struct Token<'a> {
 pub(super) struct Shared {
     pub(super) furthest: RefCell<Furthest>,
     pub(super) depth: Cell<usize>,
+    /// How often a token was looked at; the work of parsing.
+    pub(super) looked: Cell<usize>,
 }
 
 /// The tokens that are left.
@@ -67,6 +69,7 @@ impl<'a> Tokens<'a> {
     }
 
     pub(super) fn nth(&self, ahead: usize) -> Option<&'a Token<'a>> {
+        self.shared.looked.set(self.shared.looked.get() + 1);
         self.all[..self.end].get(self.at + ahead)
     }
 
@@ -198,6 +201,7 @@ impl<'a> Input for Tokens<'a> {
     }
 
     fn iter_elements(&self) -> Self::Iter {
+        self.shared.looked.set(self.shared.looked.get() + self.input_len());
         self.all[self.at..self.end].iter()
     }
 
