@@ -258,3 +258,20 @@ fn the_demo_runs() {
     assert!(demo.done().contains("lineage query"), "{demo}");
     sandbox.run(["--store", "d", "verify"]).done();
 }
+
+#[test]
+fn shortened_digests_can_be_pasted() {
+    let sandbox = Sandbox::new();
+    let event = |name: &str, digest: &str| {
+        format!(
+            r#"{{"v":1,"kind":"register","outputs":[{{"kind":"dataset","name":"{name}","digest":"b3:{digest:0<64}"}}]}}"#
+        )
+    };
+    sandbox.ingest(&[event("a", "abcdef01234"), event("b", "abcdef01235"), event("c", "77")].join("\n"));
+    // Alone in the answer, and yet not shorter than what tells it from the others that are recorded.
+    let table = sandbox.run(["query", "dataset a"]);
+    assert!(table.done().contains("  b3:abcdef01234\n"), "{table}");
+    assert!(sandbox.run(["query", "dataset c"]).done().contains("  b3:77000000\n"));
+    assert_eq!(sandbox.names("b3:abcdef01234"), ["a"]);
+    sandbox.run(["query", "b3:abcdef0123"]).fails(3, "E0203");
+}

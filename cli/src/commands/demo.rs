@@ -6,8 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use lineage_ingest::run::Declared;
-use lineage_query::answer;
-use lineage_query::output::Format;
+use lineage_query::output::{Answer, Format};
 use lineage_store::event::{EntityKind, Kind};
 use lineage_store::{FOLDER, Store};
 
@@ -17,7 +16,7 @@ use crate::exit::{ExitCode, Problem};
 use crate::reference::Target;
 use crate::session::Session;
 
-use super::question::Asked;
+use super::question::{self, Asked};
 use super::{add, name, query, run};
 
 const EXAMPLES: &str = "\
@@ -229,18 +228,21 @@ fn ask(context: &Context, folder: &Path) -> anyhow::Result<()> {
     let session = context.open()?;
     for (meaning, text) in QUESTIONS {
         say(context, &format!("\n{meaning}\n$ lineage query \"{text}\""))?;
-        let answer = answered(&session, text)?;
-        query::write(&answer, Format::Table, None, context)?;
+        let (answer, digits) = answered(&session, text)?;
+        query::write(&answer, digits, Format::Table, None, context)?;
         query::tell_notes(context, &answer);
     }
     let file = folder.join("answers.parquet");
     say(context, &format!("\n$ lineage query \"{FILED}\" -o answers.parquet"))?;
-    query::write(&answered(&session, FILED)?, Format::Parquet, Some(&file), context)?;
+    let (answer, digits) = answered(&session, FILED)?;
+    query::write(&answer, digits, Format::Parquet, Some(&file), context)?;
     say(context, &format!("  wrote {}", file.display()))
 }
 
-fn answered(session: &Session, text: &str) -> anyhow::Result<lineage_query::output::Answer> {
-    Asked::plain(text).ask(session, answer).with_context(|| format!("the question \"{text}\" has no answer"))
+fn answered(session: &Session, text: &str) -> anyhow::Result<(Answer, usize)> {
+    Asked::plain(text)
+        .ask(session, question::answered)
+        .with_context(|| format!("the question \"{text}\" has no answer"))
 }
 
 fn next(dir: &Path) -> String {

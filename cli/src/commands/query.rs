@@ -5,7 +5,6 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use lineage_query::answer;
 use lineage_query::output::{self, Answer, Expect, Format, OutputError, TableStyle};
 use lineage_query::syntax;
 
@@ -60,8 +59,9 @@ impl Query {
         if syntax::parse(&text).is_ok_and(|statement| statement.explain) {
             return self.explained(&session);
         }
-        let answer = match self.question.ask(&session, format.nodes_max(), answer) {
-            Ok(answer) => answer,
+        let ask = if format == Format::Table { question::answered } else { question::answered_for_programs };
+        let (answer, digits) = match self.question.ask(&session, format.nodes_max(), ask) {
+            Ok(answered) => answered,
             Err(error) => return question::tell_failure(context, error, &text),
         };
         let terminal = &context.terminal;
@@ -76,7 +76,7 @@ impl Query {
             (None, Some(_)) => ExitCode::Unmet,
             (None, None) => ExitCode::Done,
         };
-        match write(&answer, format, self.file.as_deref(), context) {
+        match write(&answer, digits, format, self.file.as_deref(), context) {
             // Whoever reads may stop early; the verdict stands.
             Err(OutputError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(code),
             result => result?,
@@ -128,15 +128,16 @@ impl Query {
     }
 }
 
-/// Writes an answer to a file or to standard output.
+/// Writes an answer to a file or to standard output; `digits` tell its digests apart.
 pub(super) fn write(
     answer: &Answer,
+    digits: usize,
     format: Format,
     file: Option<&std::path::Path>,
     context: &Context,
 ) -> Result<(), OutputError> {
     let Some(path) = file else {
-        let style = TableStyle { width: context.terminal.width, color: context.terminal.color };
+        let style = TableStyle { width: context.terminal.width, color: context.terminal.color, digits };
         let mut out = io::stdout().lock();
         output::write(answer, &format, &mut out, &style)?;
         return Ok(out.flush()?);

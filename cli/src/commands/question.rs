@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lineage_query::output::{Answer, Expect};
 use lineage_query::syntax::EDITION;
-use lineage_query::{Class, Limits, QueryError, ReadEvent, Request, Zone};
+use lineage_query::{Class, Limits, QueryError, ReadEvent, Request, Zone, answer};
 use lineage_store::artifact::Artifacts;
 use lineage_store::digest::Blake3;
 use lineage_store::graph::View;
@@ -173,6 +173,19 @@ impl<'a> Asked<'a> {
             result => result,
         }
     }
+}
+
+/// An answer, and how many digits tell the digests in it apart from all that are recorded.
+pub(super) fn answered(view: &View, request: &Request<'_>) -> Result<(Answer, usize), QueryError> {
+    let answer = answer(view, request)?;
+    let others = |start: &str| view.digests_with_prefix(start).into_iter().map(|(digest, _)| digest).collect();
+    let digits = answer.digits_apart(others);
+    Ok((answer, digits))
+}
+
+/// An answer whose digests are written in full.
+pub(super) fn answered_for_programs(view: &View, request: &Request<'_>) -> Result<(Answer, usize), QueryError> {
+    answer(view, request).map(|answer| (answer, 0))
 }
 
 /// Whole events, from the journal, so that a question never waits for the event store.

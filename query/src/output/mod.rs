@@ -59,6 +59,22 @@ pub struct Answer {
     pub graph: Option<Graph>,
 }
 
+impl Answer {
+    /// How many digits tell each digest of the rows apart from every other one; `others` gives the digests that begin
+    /// as a text does.
+    pub fn digits_apart(&self, others: impl Fn(&str) -> Vec<String>) -> usize {
+        let Ok(view) = View::of(&self.batch) else { return 0 };
+        let needed = |digest: &str| {
+            let start = &digest[..digest.find(':').map_or(0, |at| at + 1)];
+            let shortest = digest.get(..start.len() + table::DIGITS).unwrap_or(digest);
+            let common = |other: &String| digest.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+            let longest = others(shortest).iter().filter(|other| *other != digest).map(common).max();
+            longest.map_or(0, |longest| longest + 1 - start.len())
+        };
+        table::digests(&view).into_iter().map(needed).max().unwrap_or(0)
+    }
+}
+
 /// A warning that travels with an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -162,6 +178,8 @@ pub struct TableStyle {
     pub width: Option<usize>,
     /// Whether to use bold and dim.
     pub color: bool,
+    /// The fewest digits of a digest, beyond those that tell the digests of the answer apart.
+    pub digits: usize,
 }
 
 /// Why an answer could not be built or written.

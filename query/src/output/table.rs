@@ -13,7 +13,7 @@ const NARROWEST: usize = 8;
 /// Without a width nothing is cut, but one long cell does not make every row as long: it sticks out.
 const WIDEST: usize = 120;
 /// The fewest hex digits a digest is shortened to.
-const DIGITS: usize = 8;
+pub(super) const DIGITS: usize = 8;
 const DIGEST: &str = "b3:";
 
 /// The widths of a column: as laid out, and the narrowest it can be.
@@ -29,7 +29,7 @@ pub(super) fn write(view: &View<'_>, out: &mut dyn Write, style: &TableStyle) ->
     if view.rows().is_empty() || view.columns.is_empty() {
         return Ok(out.write_all(b"no rows\n")?);
     }
-    let digits = digits(view);
+    let digits = digits(view, style.digits);
     let layouts = layouts(view, digits, style.width);
     let paint = |code: &'static str| if style.color { code } else { "" };
     let room = |layout: &Layout| if style.width.is_some() { layout.width } else { usize::MAX };
@@ -180,8 +180,8 @@ fn is_digest(text: &str) -> bool {
     text.strip_prefix(DIGEST).is_some_and(|rest| rest.len() == 64 && rest.bytes().all(hex))
 }
 
-/// How many digits tell all digests of the answer apart.
-fn digits(view: &View<'_>) -> usize {
+/// The digests that a table would shorten, sorted, each once.
+pub(super) fn digests<'a>(view: &View<'a>) -> Vec<&'a str> {
     let mut digests: Vec<&str> = Vec::new();
     for column in &view.columns {
         for row in view.rows() {
@@ -194,7 +194,12 @@ fn digits(view: &View<'_>) -> usize {
     }
     digests.sort_unstable();
     digests.dedup();
+    digests
+}
+
+/// How many digits tell all digests of the answer apart, and no fewer than are wanted.
+fn digits(view: &View<'_>, least: usize) -> usize {
     let common = |pair: &[&str]| pair[0].bytes().zip(pair[1].bytes()).take_while(|(a, b)| a == b).count();
-    let longest = digests.windows(2).map(common).max().unwrap_or(0);
-    (longest + 1).saturating_sub(DIGEST.len()).max(DIGITS)
+    let longest = digests(view).windows(2).map(common).max().unwrap_or(0);
+    (longest + 1).saturating_sub(DIGEST.len()).max(DIGITS).max(least)
 }

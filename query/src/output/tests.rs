@@ -49,7 +49,7 @@ fn models() -> Answer {
 
 fn bytes(answer: &Answer, format: Format, width: Option<usize>) -> Vec<u8> {
     let mut out = Vec::new();
-    write(answer, &format, &mut out, &TableStyle { width, color: false }).expect("written");
+    write(answer, &format, &mut out, &TableStyle { width, ..TableStyle::default() }).expect("written");
     out
 }
 
@@ -191,7 +191,7 @@ fn tables_paint_only_when_asked() {
     let mut columns = Columns::new();
     columns.text(&Heading::new("a"), [Some("x"), None]).text(&Heading::new("b"), [Some("y"), Some("z")]);
     let mut out = Vec::new();
-    let style = TableStyle { width: None, color: true };
+    let style = TableStyle { color: true, ..TableStyle::default() };
     write(&answer(columns.finish().expect("columns")), &Format::Table, &mut out, &style).expect("written");
     let want = "\x1b[1ma\x1b[0m  \x1b[1mb\x1b[0m\n\x1b[2m─\x1b[0m  \x1b[2m─\x1b[0m\nx  y\n\x1b[2m-\x1b[0m  z\n";
     assert_eq!(String::from_utf8(out).expect("UTF-8"), want);
