@@ -19,3 +19,4 @@ mod language_properties;
 mod oracle;
 mod queries;
 mod tidy;
+mod tutorial;
