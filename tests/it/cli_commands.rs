@@ -208,6 +208,28 @@ fn answers_have_one_shape() {
 }
 
 #[test]
+fn queries_are_saved_and_drawn() {
+    let sandbox = churn();
+    let saved = sandbox.run(["--json", "query", "save", "mine", "models where owner = :who", "--description", "mine"]);
+    assert_eq!(saved.json()["what"], "saved the query mine");
+    sandbox.run(["query", "save", "mine", "models"]).done();
+    assert_eq!(sandbox.run(["query", "query mine", "--output", "ndjson"]).done().lines().count(), 2);
+    assert_eq!(sandbox.run(["query", "query mine@v1(who = nobody)", "--output", "ndjson"]).done(), "");
+    sandbox.run(["query", "save", "mine", "count models"]).fails(2, "E0205");
+    sandbox.run(["query", "save", "mine", "models trained in x"]).fails(2, "E0102");
+    sandbox.run(["query", "query other"]).fails(3, "E0201");
+    let drawing =
+        sandbox.run(["query", "paths from dataset churn-raw to (models)", "--output", "dot"]).done().to_owned();
+    assert!(drawing.starts_with("digraph lineage {") && drawing.contains("model churn@v1"), "{drawing}");
+    sandbox.run(["query", "path from dataset churn-raw to model churn@v1", "-o", "path.mmd"]).done();
+    let drawing = std::fs::read_to_string(sandbox.path().join("path.mmd")).expect("written");
+    assert!(drawing.starts_with("flowchart LR"), "{drawing}");
+    // Code is in no column of the index: it is read from the journal.
+    let changed = sandbox.run(["query", "what changed between model churn@v1 and model churn@v2", "--output", "csv"]);
+    assert!(changed.done().lines().any(|line| line.starts_with("bytes,digest,")));
+}
+
+#[test]
 fn upkeep_changes_no_answer() {
     let sandbox = churn();
     let before = sandbox.run(["query", "models", "--output", "json"]).bytes;

@@ -9,6 +9,7 @@ mod drawings;
 mod examples;
 mod fixture;
 mod properties;
+mod saved;
 mod steps;
 
 use std::fs;

@@ -21,6 +21,7 @@ mod question;
 mod rebuild;
 mod retract;
 mod run;
+mod saved;
 mod show;
 mod status;
 mod verdict;

@@ -15,6 +15,8 @@ use crate::exit::{ExitCode, Problem};
 use crate::session::Session;
 use crate::signals;
 
+use super::saved::QueryCommand;
+
 const EXAMPLES: &str = "\
 EXAMPLES
   lineage query \"models trained on dataset churn-raw\"
@@ -22,13 +24,16 @@ EXAMPLES
   lineage query \"models live in prod without a passing audit since their last training\" --expect none
   lineage query 'models trained on dataset :data' --param data=churn-raw
   lineage query \"models tagged pii\" -o answer.parquet
+  lineage query save unaudited \"models without an audit\"     then: lineage query \"query unaudited\"
 
 The words may be given with or without quotes; --expect exits with 1 when it is not met.";
 
 /// Arguments of `lineage query`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Query {
+    #[command(subcommand)]
+    command: Option<QueryCommand>,
     #[command(flatten)]
     question: Question,
     /// table, json, ndjson, csv, csv-safe, parquet, arrow, dot or mermaid [default: table, or by the ending of -o]
@@ -47,6 +52,9 @@ pub(crate) struct Query {
 
 impl Query {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        if let Some(QueryCommand::Save(save)) = self.command {
+            return save.run(context);
+        }
         signals::exit_when_interrupted().context("cannot listen for signals")?;
         let session = context.open()?;
         let format = self.format(context)?;

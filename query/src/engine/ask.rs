@@ -55,7 +55,8 @@ impl Asking<'_> {
         }
     }
 
-    fn finish(&self, batch: RecordBatch, total: usize, said: Vec<Said>) -> Found {
+    fn finish(&self, batch: RecordBatch, total: usize, mut said: Vec<Said>) -> Found {
+        said.append(&mut self.resolver.library.said.take());
         let notes = notes::of_answer(self.world, said, batch.num_rows(), total, self.late);
         Found { batch, notes, graph: None }
     }
@@ -152,7 +153,7 @@ impl Asking<'_> {
     fn changes(&self, set: &Set, times: (&TimeExpr, &TimeExpr), span: Span) -> Result<Found, QueryError> {
         let (from, to) = self.resolver.stretch_between(times, span, self.world)?;
         let [earlier, later] = [from, to].map(|until| self.resolver.world_until(until, self.world));
-        let plans = (self.resolver.set(set, &earlier)?, self.resolver.set(set, &later)?);
+        let plans = (self.resolver.set_anew(set, &earlier)?, self.resolver.set_anew(set, &later)?);
         let tails = self.tails()?;
         let evaluator = Evaluator::new(&later);
         let (before, after) = (Evaluator::new(&earlier).set(&plans.0), evaluator.set(&plans.1));
@@ -162,7 +163,7 @@ impl Asking<'_> {
         let as_of = |until: Time| {
             let world = self.resolver.world_until(until, self.world);
             // A name that means nothing at an instant between leaves what was before.
-            self.resolver.set(set, &world).ok().map(|plan| Evaluator::new(&world).set(&plan))
+            self.resolver.set_anew(set, &world).ok().map(|plan| Evaluator::new(&world).set(&plan))
         };
         let exact = changes::explain(&mut changes, &later, from, to, &as_of);
         let batch = changes::rows(&later, &changes, Shape::of(&[&before, &after]), true)?;

@@ -45,6 +45,7 @@ impl<'a> Evaluator<'a> {
                 nodes
             }
             Plan::Between(between) => self.between(between),
+            Plan::Saved(saved) => self.set(&saved.plan),
             Plan::Rel(rel) if generates(rel) => self.relation(rel, false),
             condition => {
                 let mut all = self.everything();
@@ -252,6 +253,7 @@ fn is_set(plan: &Plan) -> bool {
         Plan::Rel(rel) => generates(rel),
         Plan::And(members) => members.iter().any(is_set),
         Plan::Or(members) => members.iter().all(is_set),
+        Plan::Saved(saved) => is_set(&saved.plan),
         Plan::Not(_) | Plan::With(_) | Plan::Happened(_) | Plan::Pred(_) => false,
     }
 }

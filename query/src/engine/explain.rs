@@ -132,7 +132,7 @@ impl Measured {
         let evaluator = Evaluator::new(world);
         let (mut operators, mut steps_at_most) = (Vec::new(), 0_u64);
         for set in sets(&asking.statement.body) {
-            let plan = asking.resolver.set(set, world)?;
+            let plan = asking.resolver.set_anew(set, world)?;
             operators.push(operator(&evaluator, set, &plan));
             steps_at_most = steps_at_most.saturating_add(Size::of(&world.view).steps(&plan));
         }
@@ -184,6 +184,7 @@ fn operator(evaluator: &Evaluator<'_>, set: &Set, plan: &Plan) -> Operator {
             sets.iter().zip(plans).map(|(set, plan)| of(set, plan)).collect()
         }
         (Set::Not(set), Plan::Not(plan)) => vec![of(set, plan)],
+        (Set::Saved(_), Plan::Saved(saved)) => vec![of(&saved.set, &saved.plan)],
         (Set::At(at), Plan::At(world, plan)) => vec![operator(&Evaluator::new(world), &at.set, plan)],
         (Set::Rel(rel), Plan::Rel(plan)) => {
             let operands = rel.operand.iter().flat_map(|operand| match &operand.set {
@@ -229,6 +230,7 @@ impl Size {
             Plan::Or(plans) => plans.iter().map(|plan| self.nodes(plan)).sum::<u64>().min(self.all),
             Plan::With(_) => self.versions,
             Plan::At(world, plan) => Self::of(&world.view).nodes(plan),
+            Plan::Saved(saved) => self.nodes(&saved.plan),
             Plan::Not(_) | Plan::Rel(_) | Plan::Pred(_) | Plan::Between(_) => self.all,
         }
     }
@@ -242,6 +244,7 @@ impl Size {
             }
             Plan::Not(plan) => self.steps(plan),
             Plan::At(world, plan) => Self::of(&world.view).steps(plan),
+            Plan::Saved(saved) => self.steps(&saved.plan),
             Plan::Rel(rel) => self.relation(rel),
             Plan::With(_) | Plan::Happened(_) | Plan::Pred(_) => self.all,
             Plan::Between(plan) => {

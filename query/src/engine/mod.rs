@@ -21,6 +21,7 @@ mod plan;
 mod relate;
 mod resolve;
 mod rows;
+mod saved;
 mod sweep;
 mod tails;
 mod walk;
@@ -34,6 +35,7 @@ pub use candidates::{Candidate, complete};
 pub use clock::Zone;
 pub use explain::{Explanation, Meaning, Operator};
 pub use failure::{Class, QueryError};
+pub use saved::check_saved;
 pub use whole::ReadEvent;
 
 use lineage_store::digest::Blake3;

@@ -371,7 +371,7 @@ fn spelled_span(reference: &Ref) -> Span {
 }
 
 /// Namespace and name of a qualified spelling.
-fn split_qualified(name: &str) -> Option<(&str, String)> {
+pub(super) fn split_qualified(name: &str) -> Option<(&str, String)> {
     let (namespace, rest) = name.rsplit_once("::")?;
     Some((namespace, rest.replace("%3A%3A", "::").replace("%25", "%")))
 }

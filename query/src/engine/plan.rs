@@ -6,7 +6,7 @@ use lineage_store::time::Time;
 use super::attribute::Attribute;
 use super::bits::Nodes;
 use super::world::World;
-use crate::syntax::ast::{Comparison, Kind, Outcome, Quantifier, Relation};
+use crate::syntax::ast::{Comparison, Kind, Outcome, Quantifier, Relation, Set};
 
 /// A set of nodes, or a condition that narrows one.
 pub(crate) enum Plan {
@@ -32,6 +32,16 @@ pub(crate) enum Plan {
     At(Box<World>, Box<Self>),
     /// What lies between two sets, the ends included.
     Between(Box<BetweenPlan>),
+    /// A saved query.
+    Saved(Box<SavedPlan>),
+}
+
+/// A saved query, with its arguments in place.
+pub(crate) struct SavedPlan {
+    /// The set that it says.
+    pub(crate) set: Set,
+    /// The plan of that.
+    pub(crate) plan: Plan,
 }
 
 /// Both ends of paths; one of them at least.

@@ -18,6 +18,7 @@ use super::plan::{
     BetweenPlan, Constant, Environments, OperandPlan, Plan, PredPlan, RelPlan, Span as WindowSpan, TestPlan, When,
     WithPlan,
 };
+use super::saved::{Bound, Library};
 use super::whole::Whole;
 use super::world::World;
 use crate::syntax::ast::{
@@ -39,6 +40,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) trace: Option<Trace>,
     /// Whether `now` had a part in the answer.
     pub(crate) used_now: RefCell<bool>,
+    /// Saved queries.
+    pub(crate) library: Library,
     /// Parameters that were used.
     used: RefCell<Vec<String>>,
 }
@@ -50,7 +53,8 @@ impl<'a> Resolver<'a> {
         let whole = Rc::new(Whole::new(Rc::clone(&request.events)));
         let budget = Rc::new(Budget::new(request.limits.clone()));
         let used_now = RefCell::new(false);
-        Self { request, head, whole, budget, trace: None, used_now, used: RefCell::default() }
+        let (library, used) = (Library::default(), RefCell::default());
+        Self { request, head, whole, budget, trace: None, used_now, library, used }
     }
 
     /// The same, writing down what names and times mean.
@@ -144,7 +148,7 @@ impl<'a> Resolver<'a> {
                     .map_err(|what| Diagnostic::new("E0201", what).label(file.span, "cannot be read"))?;
                 self.traced(file.span, world.nodes_of_file(file, &digest.0)?, world)
             }
-            Set::Saved(saved) => return Err(unbuilt("saved queries", saved.span)),
+            Set::Saved(saved) => self.saved(saved, world)?,
             Set::And(members) => Plan::And(members.iter().map(|m| self.set(m, world)).collect::<Resolved<_>>()?),
             Set::Or(members) => Plan::Or(members.iter().map(|m| self.set(m, world)).collect::<Resolved<_>>()?),
             Set::Not(inner) => Plan::Not(Box::new(self.set(inner, world)?)),
@@ -212,7 +216,7 @@ impl<'a> Resolver<'a> {
 
     /// The plan of a reference.
     fn traced(&self, span: Span, nodes: Nodes, world: &World) -> Plan {
-        if let Some(trace) = &self.trace {
+        if let Some(trace) = self.trace.as_ref().filter(|_| !self.library.is_within()) {
             trace.name(span, &nodes, world);
         }
         Plan::Nodes(nodes)
@@ -401,14 +405,17 @@ impl<'a> Resolver<'a> {
         let stretch = clock::stretch(&kind, now, &self.request.zone).ok_or_else(|| {
             Diagnostic::new("E0404", "this time is outside the years 1678 to 2261").label(time.span, "out of range")
         })?;
-        if let Some(trace) = &self.trace {
+        if let Some(trace) = self.trace.as_ref().filter(|_| !self.library.is_within()) {
             trace.time(time.span, stretch);
         }
         Ok(stretch)
     }
 
     fn time_param(&self, param: &str, span: Span) -> Resolved<TimeKind> {
-        let text = self.one_param(param, span)?;
+        let text = match self.bound(param, span)? {
+            Bound::Value(ValueKind::Time(kind)) => return Ok(kind),
+            bound => only_one(param, texts_of(bound), span)?,
+        };
         parse_time(&text).ok_or_else(|| {
             Diagnostic::new("E0303", format!("`:{param}` is bound to `{text}`, which is no time"))
                 .label(span, "a time is needed")
@@ -460,7 +467,10 @@ impl<'a> Resolver<'a> {
             ValueKind::Quantity(number, unit) => Constant::Number(number.value * factor(*unit), String::new()),
             ValueKind::Text(text) => Constant::Text(text.clone()),
             ValueKind::Time(kind) => self.time_constant(kind, value.span, world)?,
-            ValueKind::Param(param) => self.text_constant(self.one_param(param, value.span)?, value.span, world)?,
+            ValueKind::Param(param) => match self.bound(param, value.span)? {
+                Bound::Value(kind) => self.constant(&Value { kind, span: value.span }, world)?,
+                Bound::Texts(texts) => self.text_constant(only_one(param, texts, value.span)?, value.span, world)?,
+            },
         })
     }
 
@@ -497,15 +507,18 @@ impl<'a> Resolver<'a> {
     }
 
     pub(crate) fn one_param(&self, param: &str, span: Span) -> Resolved<String> {
-        let mut values = self.param(param, span)?;
-        match values.len() {
-            1 => Ok(values.remove(0)),
-            n => Err(Diagnostic::new("E0303", format!("`:{param}` is bound to {n} values; one is needed here"))
-                .label(span, "one value")),
-        }
+        only_one(param, self.param(param, span)?, span)
     }
 
     fn param(&self, param: &str, span: Span) -> Resolved<Vec<String>> {
+        self.bound(param, span).map(texts_of)
+    }
+
+    /// What a parameter stands for: an argument within a saved query, else what the statement came with.
+    pub(super) fn bound(&self, param: &str, span: Span) -> Resolved<Bound> {
+        if let Some(bound) = self.library.bound(param, span) {
+            return bound;
+        }
         self.used.borrow_mut().push(param.to_owned());
         let values: Vec<String> =
             self.request.params.iter().filter(|(name, _)| name == param).map(|(_, value)| value.clone()).collect();
@@ -514,7 +527,7 @@ impl<'a> Resolver<'a> {
                 .label(span, "unbound")
                 .help(format!("--param {param}=VALUE")));
         }
-        Ok(values)
+        Ok(Bound::Texts(values))
     }
 
     /// Refuses parameters that the statement does not use.
@@ -530,6 +543,23 @@ impl<'a> Resolver<'a> {
 /// Whether a word is a built-in attribute.
 fn is_attribute(word: &str) -> bool {
     BuiltIn::ALL.iter().any(|b| b.word() == word)
+}
+
+fn only_one(param: &str, mut values: Vec<String>, span: Span) -> Resolved<String> {
+    match values.len() {
+        1 => Ok(values.remove(0)),
+        n => Err(Diagnostic::new("E0303", format!("`:{param}` is bound to {n} values; one is needed here"))
+            .label(span, "one value")),
+    }
+}
+
+/// What a parameter stands for, as names are written.
+fn texts_of(bound: Bound) -> Vec<String> {
+    match bound {
+        Bound::Texts(texts) => texts,
+        Bound::Value(ValueKind::Text(text)) => vec![text],
+        Bound::Value(kind) => vec![crate::syntax::print_value(kind)],
+    }
 }
 
 /// Only a date wholly after now is an error.
@@ -701,6 +731,7 @@ fn kinds_of(set: &Set, plan: &Plan, world: &World, kinds: &mut Vec<Kind>) {
                 kinds.extend(told.into_iter().flatten());
             }
         }
+        (Set::Saved(_), Plan::Saved(saved)) => kinds_of(&saved.set, &saved.plan, world, kinds),
         (Set::At(at), Plan::At(inner, plan)) => kinds_of(&at.set, plan, inner, kinds),
         _ => {}
     }

@@ -71,6 +71,10 @@ impl Why {
                 self.clause(&inner, &at.set, plan, level + 1);
                 Some(format!("asked as of {}", world.until))
             }
+            (Set::Saved(_), Plan::Saved(saved)) => {
+                self.clause(evaluator, &saved.set, &saved.plan, level + 1);
+                Some("a saved query".to_owned())
+            }
             (_, plan) => {
                 let plan = if let Plan::Not(inner) = plan { inner } else { plan };
                 let told = Witness::new(evaluator, self.node).of(plan);
@@ -90,7 +94,7 @@ impl Why {
 
 /// Whether a set has clauses of its own to speak of.
 fn is_compound(set: &Set) -> bool {
-    matches!(set, Set::And(_) | Set::Or(_) | Set::Not(_) | Set::At(_))
+    matches!(set, Set::And(_) | Set::Or(_) | Set::Not(_) | Set::At(_) | Set::Saved(_))
 }
 
 impl Evaluator<'_> {

@@ -58,7 +58,7 @@ impl<'a> Witness<'a> {
             Plan::Pred(pred) => self.value(pred),
             Plan::Happened(_) => self.happened(),
             Plan::Between(between) => self.between(between),
-            Plan::And(_) | Plan::Or(_) | Plan::Not(_) | Plan::At(..) => Told::default(),
+            Plan::And(_) | Plan::Or(_) | Plan::Not(_) | Plan::At(..) | Plan::Saved(_) => Told::default(),
         }
     }
 

@@ -39,7 +39,7 @@ pub use failure::NamePosition;
 pub use fix::offer_fixes;
 pub use grammar::{EBNF, about, grammar};
 pub use parse::{MAX_BYTES, parse};
-pub use print::{print_clause, print_english, print_terse};
+pub use print::{print_clause, print_english, print_terse, print_value};
 pub use render::{render_json, render_narrated, render_text};
 pub use suggest::{quote, suggest};
 pub use words::{EDITION, PLURALS as NOUNS, RESERVED};

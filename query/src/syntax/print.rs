@@ -30,6 +30,11 @@ pub fn print_clause(set: &Set) -> String {
     if super::print_english::is_condition(set) { super::print_english::condition(set) } else { Style::English.set(set) }
 }
 
+/// A value as it is written.
+pub fn print_value(kind: ValueKind) -> String {
+    value(&Value { kind, span: super::value::Span::default() })
+}
+
 fn statement_text(statement: &Statement, style: Style) -> String {
     let mut out = if statement.explain { "explain ".to_owned() } else { String::new() };
     out.push_str(&body(&statement.body, style));

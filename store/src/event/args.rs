@@ -110,6 +110,11 @@ impl Args {
         self.member(field).is_some_and(|value| value == "true")
     }
 
+    /// A field of type number.
+    pub fn number(&self, field: &str) -> Option<u32> {
+        self.member(field).and_then(|value| value.parse().ok())
+    }
+
     /// A field of type time.
     pub fn time(&self, field: &str) -> Option<Time> {
         self.text(field).and_then(|text| text.parse().ok())

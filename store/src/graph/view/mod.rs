@@ -166,6 +166,18 @@ impl View {
         Kind::from_code(self.stack.kind(event)).unwrap_or(Kind::Register)
     }
 
+    /// The events of a kind recorded by K, visible or not, by position.
+    pub fn events_of_kind(&self, kind: Kind) -> Vec<Position> {
+        let mut events = Vec::new();
+        for s in self.stack.segments() {
+            let base = s.bases.event;
+            let kinds = s.e_kind().all().iter().zip(base..);
+            events.extend(kinds.filter(|(code, _)| **code == kind as u8).map(|(_, event)| event));
+        }
+        events.retain(|event| *event < self.visible.end);
+        events
+    }
+
     /// The state of an event.
     pub fn state(&self, event: Position) -> State {
         State::from_code(self.stack.bits(event) & 0b111).unwrap_or(State::Other)
