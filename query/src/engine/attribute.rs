@@ -18,6 +18,8 @@ pub(crate) enum Attribute {
     Param(Symbol, String),
     /// A metric, by the symbol of its key.
     Metric(Symbol, String),
+    /// A facet, by its path.
+    Meta(String),
 }
 
 macro_rules! built_in {
@@ -75,7 +77,12 @@ built_in! {
     Independent = "independent" "whether the auditor is not the actor of the training",
     ValidUntil = "valid_until" "until when the audit is valid",
     Position = "position" "position of the event in the log",
+    Principal = "principal" "who was authenticated when it was sent",
+    Completeness = "completeness" "how much of what a run read and wrote its recorder saw",
 }
+
+/// Where the runner says how much it saw.
+const COMPLETENESS: &str = "capture.completeness";
 
 /// A value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,7 +155,7 @@ impl Attribute {
     pub(crate) fn sort(&self) -> Option<Sort> {
         match self {
             Self::BuiltIn(b) => Some(b.sort()),
-            Self::Param(..) | Self::Metric(..) => None,
+            Self::Param(..) | Self::Metric(..) | Self::Meta(_) => None,
         }
     }
 
@@ -156,7 +163,7 @@ impl Attribute {
     pub(crate) fn heading(&self) -> &str {
         match self {
             Self::BuiltIn(b) => b.word(),
-            Self::Param(_, name) | Self::Metric(_, name) => name,
+            Self::Param(_, name) | Self::Metric(_, name) | Self::Meta(name) => name,
         }
     }
 }
@@ -165,6 +172,8 @@ impl World {
     /// The value of an attribute of a node; `None` where it has none.
     pub(crate) fn value(&self, node: Node, attribute: &Attribute) -> Option<Val> {
         match (node, attribute) {
+            (node, Attribute::Meta(path)) => self.meta(node, path),
+            (node, Attribute::BuiltIn(BuiltIn::Completeness)) => self.meta(node, COMPLETENESS),
             (Node::Version(v), Attribute::BuiltIn(b)) => self.of_version(v, *b),
             (Node::Step(e), Attribute::BuiltIn(b)) => self.of_event(self.final_event(e), self.step_kind(e), *b),
             (Node::Event(e), Attribute::BuiltIn(b)) => self.of_event(e, self.view.kind(e), *b),
@@ -204,7 +213,9 @@ impl World {
             }
             BuiltIn::Evidence => Some(Val::Text(view.evidence(self.origin_event(v)).as_str().to_owned())),
             BuiltIn::Position => Some(Val::Number(f64::from(view.mint(v)))),
+            BuiltIn::Principal => self.principal(self.origin_event(v)).map(Val::Text),
             BuiltIn::Started
+            | BuiltIn::Completeness
             | BuiltIn::Service
             | BuiltIn::Outcome
             | BuiltIn::State
@@ -256,6 +267,7 @@ impl World {
             }
             BuiltIn::Independent => self.is_independent(event).map(Val::Bool),
             BuiltIn::Position => Some(Val::Number(f64::from(event))),
+            BuiltIn::Principal => self.principal(event).map(Val::Text),
             _ => None,
         }
     }

@@ -152,7 +152,7 @@ impl<'a> Evaluator<'a> {
             Plan::Happened(when) => {
                 nodes.versions = Bits::default();
                 let single = nodes.single;
-                nodes.events.retain(|e| self.world.budget.step() && self.happened(e, single, when, None));
+                nodes.events.retain(|e| self.world.budget.step() && self.event_happened(e, single, when));
             }
             Plan::Pred(pred) => self.narrow_by_attribute(pred, nodes),
             Plan::Rel(rel) if !generates(rel) => {

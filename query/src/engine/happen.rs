@@ -102,6 +102,23 @@ impl Evaluator<'_> {
         }
     }
 
+    /// As [`Self::happened`], where `their last` speaks of what the event is about or made: of any of it.
+    pub(super) fn event_happened(&self, event: Position, single: bool, when: &When) -> bool {
+        let view = &self.world.view;
+        let mut of = Vec::new();
+        if let Some(Span::SinceLast(_)) = when.window {
+            let events = if single { vec![event] } else { self.world.events_of(event) };
+            for event in events {
+                let about = view.mentions(event).into_iter().filter(|m| m.usage == Use::About);
+                of.extend(about.map(|m| m.version).chain(view.made(event).into_iter().map(|m| m.version)));
+            }
+        }
+        if of.is_empty() {
+            return self.happened(event, single, when, None);
+        }
+        of.into_iter().any(|version| self.happened(event, single, when, Some(version)))
+    }
+
     /// Whether a step, or a single event, was caused by an agent within a window; `of` is the version that `their last`
     /// speaks of.
     pub(super) fn happened(&self, step: Position, single: bool, when: &When, of: Option<VersionId>) -> bool {

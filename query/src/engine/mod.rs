@@ -12,6 +12,7 @@ mod difference;
 mod drawing;
 mod eval;
 mod explain;
+mod facet;
 mod failure;
 mod happen;
 mod names;

@@ -4,7 +4,6 @@ use lineage_store::event::{EntityKind, Kind as EventKind};
 use lineage_store::graph::{EntityId, Position, VersionId};
 
 use super::bits::{Bits, Nodes};
-use super::resolve::unbuilt;
 use super::world::World;
 use crate::syntax::ast::{File, Hash, Kind, Ref, Span};
 use crate::syntax::{Diagnostic, NOUNS, quote, suggest};
@@ -76,7 +75,11 @@ impl World {
         );
         match (is_version, version) {
             (false, None) => return self.events_of_ref(reference, name),
-            (false, Some(_)) => return Err(unbuilt("`@` behind the id of a run or event", reference.span)),
+            (false, Some(_)) => {
+                let span = reference.version.as_ref().map_or(reference.span, |v| v.span);
+                let text = format!("a {} has no versions", noun_word(reference.kind));
+                return Err(Diagnostic::new("E0204", text).label(span, "leave it out"));
+            }
             _ => {}
         }
         let entity = self.entity_of_ref(reference, name)?;

@@ -155,9 +155,6 @@ impl<'a> Resolver<'a> {
             Set::Rel(rel) => Plan::Rel(Box::new(self.rel(rel, world)?)),
             Set::With(with) => Plan::With(Box::new(self.with(with, world)?)),
             Set::Happened(happened) => {
-                if let Some(Window { kind: WindowKind::SinceLast(_), span }) = &happened.window {
-                    return Err(unbuilt("`since … last …` of what events are about", *span));
-                }
                 Plan::Happened(self.when(happened.by.as_ref(), happened.window.as_ref(), world)?)
             }
             Set::Pred(pred) => Plan::Pred(Box::new(self.pred(pred, world)?)),
@@ -274,8 +271,7 @@ impl<'a> Resolver<'a> {
 
     /// The names of a list parameter, as references.
     fn listed(&self, name: &Name, world: &World) -> Resolved<Vec<Plan>> {
-        let NameValue::Param(param) = &name.value else { return Ok(Vec::new()) };
-        let texts = self.param(param, name.span)?;
+        let texts = self.texts(name)?;
         let one = |text: &String| {
             let reference = Ref {
                 kind: None,
@@ -297,8 +293,7 @@ impl<'a> Resolver<'a> {
         let names: Vec<&Set> = match &operand.set {
             Set::List(List::Refs(refs)) => refs.iter().collect(),
             Set::List(List::Param(name)) => {
-                let NameValue::Param(param) = &name.value else { return Err(unbuilt("this list", name.span)) };
-                let texts = self.param(param, name.span)?;
+                let texts = self.texts(name)?;
                 let symbols = texts.iter().map(|t| self.environment(t, name.span, world)).collect::<Resolved<_>>()?;
                 return Ok(Environments { all: operand.quantifier == Quantifier::AllOf, symbols });
             }
@@ -441,9 +436,8 @@ impl<'a> Resolver<'a> {
                 TestPlan::In(values.iter().map(|v| self.typed(&attribute, v, world)).collect::<Resolved<_>>()?)
             }
             Test::InParam(name) => {
-                let NameValue::Param(param) = &name.value else { return Err(unbuilt("this list", name.span)) };
                 let one = |text| suited(&attribute, self.text_constant(text, name.span, world)?, name.span);
-                TestPlan::In(self.param(param, name.span)?.into_iter().map(one).collect::<Resolved<_>>()?)
+                TestPlan::In(self.texts(name)?.into_iter().map(one).collect::<Resolved<_>>()?)
             }
             Test::Like(value) => match suited_to_like(&attribute, self.constant(value, world)?) {
                 Some(text) => TestPlan::Like(text),
@@ -503,6 +497,14 @@ impl<'a> Resolver<'a> {
         match &name.value {
             NameValue::Text(text) => Ok(text.clone()),
             NameValue::Param(param) => self.one_param(param, name.span),
+        }
+    }
+
+    /// A list: what a parameter is bound to.
+    fn texts(&self, name: &Name) -> Resolved<Vec<String>> {
+        match &name.value {
+            NameValue::Text(text) => Ok(vec![text.clone()]),
+            NameValue::Param(param) => self.param(param, name.span),
         }
     }
 
@@ -578,10 +580,14 @@ pub(crate) fn attribute(attr: &Attr, world: &World) -> Resolved<Attribute> {
     {
         return Ok(Attribute::BuiltIn(*built_in));
     }
-    if attr.namespace == Some("meta")
-        || matches!(attr.name.as_str(), "principal" | "completeness") && attr.namespace.is_none()
-    {
-        return Err(unbuilt(&format!("the attribute `{}`", attr.name), attr.span));
+    if attr.namespace == Some("meta") {
+        if world.has_meta(&attr.name) {
+            return Ok(Attribute::Meta(attr.name.clone()));
+        }
+        // Cut short, the search says nothing of what is there.
+        world.budget.settle(0)?;
+        let text = format!("nothing here has a facet at `{}`", attr.name);
+        return Err(Diagnostic::new("E0301", text).label(attr.span, "unknown facet"));
     }
     let symbol = world.view.symbol(&attr.name);
     let has = |metric: bool| symbol.is_some_and(|s| world.has_attribute(metric, s));

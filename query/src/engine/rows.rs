@@ -107,6 +107,8 @@ fn heading_of(attribute: &Attribute, qualified: bool) -> Heading {
         Attribute::Metric(_, name) if qualified => Heading::new(format!("metric.{name}")).about("metric"),
         Attribute::BuiltIn(b @ BuiltIn::Size) => Heading::new(b.word()).about(b.about()).unit("B"),
         Attribute::BuiltIn(b) => Heading::new(b.word()).about(b.about()),
+        Attribute::Meta(path) if qualified => Heading::new(format!("meta.{path}")).about("facet"),
+        Attribute::Meta(path) => Heading::new(path.clone()).about("facet"),
         Attribute::Param(_, name) => Heading::new(name.clone()).about("parameter"),
         Attribute::Metric(_, name) => Heading::new(name.clone()).about("metric"),
     }
