@@ -108,6 +108,8 @@ pub(crate) enum Node {
     Step(Position),
     /// A single event.
     Event(Position),
+    /// An agent.
+    Agent(Symbol),
 }
 
 impl Node {
@@ -118,10 +120,11 @@ impl Node {
 }
 
 impl Nodes {
-    /// The nodes, versions first.
+    /// The nodes: versions, then steps or events, then agents.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Node> + '_ {
         let single = self.single;
-        self.versions.iter().map(Node::Version).chain(self.events.iter().map(move |e| Node::of_event(e, single)))
+        let events = self.events.iter().map(move |e| Node::of_event(e, single));
+        self.versions.iter().map(Node::Version).chain(events).chain(self.agents.iter().map(Node::Agent))
     }
 }
 
@@ -172,6 +175,7 @@ impl World {
     /// The value of an attribute of a node; `None` where it has none.
     pub(crate) fn value(&self, node: Node, attribute: &Attribute) -> Option<Val> {
         match (node, attribute) {
+            (Node::Agent(agent), Attribute::BuiltIn(b)) => self.of_agent(agent, *b),
             (node, Attribute::Meta(path)) => self.meta(node, path),
             (node, Attribute::BuiltIn(BuiltIn::Completeness)) => self.meta(node, COMPLETENESS),
             (Node::Version(v), Attribute::BuiltIn(b)) => self.of_version(v, *b),
@@ -179,6 +183,14 @@ impl World {
             (Node::Event(e), Attribute::BuiltIn(b)) => self.of_event(e, self.view.kind(e), *b),
             (node, Attribute::Param(key, _)) => self.measured(node, false, *key),
             (node, Attribute::Metric(key, _)) => self.measured(node, true, *key),
+        }
+    }
+
+    fn of_agent(&self, agent: Symbol, attribute: BuiltIn) -> Option<Val> {
+        match attribute {
+            BuiltIn::Name => Some(Val::Text(self.view.text(agent).to_owned())),
+            BuiltIn::Kind => Some(Val::Text("agent".to_owned())),
+            _ => None,
         }
     }
 
@@ -312,7 +324,7 @@ impl World {
         let view = &self.view;
         let mut leaders = match node {
             Node::Step(leader) => vec![leader],
-            Node::Event(_) => Vec::new(),
+            Node::Event(_) | Node::Agent(_) => Vec::new(),
             Node::Version(v) => self.makers(v),
         };
         if let (Node::Version(v), true) = (node, metric) {

@@ -120,7 +120,7 @@ impl BitOrAssign<&Self> for Bits {
     }
 }
 
-/// A set of nodes: versions, steps (by the first event of the attempt) or single events.
+/// A set of nodes: versions, steps (by the first event of the attempt) or single events, and agents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Nodes {
     /// Versions.
@@ -129,6 +129,8 @@ pub(crate) struct Nodes {
     pub(crate) events: Bits,
     /// Whether `events` are single events rather than steps.
     pub(crate) single: bool,
+    /// Agents, by the symbol of each.
+    pub(crate) agents: Bits,
 }
 
 impl Nodes {
@@ -142,19 +144,25 @@ impl Nodes {
         Self { events, ..Self::default() }
     }
 
+    /// A set of agents.
+    pub(crate) fn of_agents(agents: Bits) -> Self {
+        Self { agents, ..Self::default() }
+    }
+
     /// The number of nodes.
     pub(crate) fn len(&self) -> usize {
-        self.versions.len() + self.events.len()
+        self.versions.len() + self.events.len() + self.agents.len()
     }
 
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.versions.is_empty() && self.events.is_empty()
+        self.versions.is_empty() && self.events.is_empty() && self.agents.is_empty()
     }
 
     /// Keeps what is in another set, too.
     pub(crate) fn intersect(&mut self, other: &Self, world: &World) {
         self.versions &= &other.versions;
+        self.agents &= &other.agents;
         let theirs = self.alike(other, world);
         self.events &= theirs.as_ref();
     }
@@ -162,6 +170,7 @@ impl Nodes {
     /// Adds another set.
     pub(crate) fn unite(&mut self, other: &Self, world: &World) {
         self.versions |= &other.versions;
+        self.agents |= &other.agents;
         let theirs = self.alike(other, world);
         self.events |= theirs.as_ref();
     }
@@ -169,6 +178,7 @@ impl Nodes {
     /// Takes another set out.
     pub(crate) fn subtract(&mut self, other: &Self, world: &World) {
         self.versions.subtract(&other.versions);
+        self.agents.subtract(&other.agents);
         let theirs = self.alike(other, world);
         self.events.subtract(theirs.as_ref());
     }

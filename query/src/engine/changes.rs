@@ -76,6 +76,7 @@ fn has(nodes: &Nodes, node: Node, world: &World) -> bool {
         Node::Version(v) => nodes.versions.contains(v),
         Node::Step(e) => nodes.steps(world).contains(e),
         Node::Event(e) => nodes.events.contains(e),
+        Node::Agent(a) => nodes.agents.contains(a),
     }
 }
 
@@ -135,6 +136,7 @@ impl Search<'_> {
         let view = &self.world.view;
         let mut events = Bits::default();
         match node {
+            Node::Agent(agent) => return Bits::of((0..view.count()).filter(|e| view.actor(*e) == agent)),
             Node::Step(e) | Node::Event(e) => return Bits::of(self.world.events_of(view.leader(e))),
             Node::Version(version) => {
                 view.makers(version, |event| {

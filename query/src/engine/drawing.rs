@@ -19,6 +19,7 @@ pub(super) fn induced(world: &World, nodes: &[Node]) -> Graph {
         match node {
             Node::Version(version) => drawing.version(*version),
             Node::Step(_) | Node::Event(_) => drawing.step(*node),
+            Node::Agent(_) => {}
         }
     }
     let arrow = |((from, to), (labels, dashed)): ((usize, usize), (BTreeSet<String>, bool))| Arrow {
@@ -54,7 +55,7 @@ pub(super) fn check(nodes: usize, max: usize) -> Result<(), Diagnostic> {
 fn vertices(world: &World, nodes: &[Node]) -> Vec<Vertex> {
     let view = &world.view;
     let vertex = |node: &Node| match node {
-        Node::Version(version) => Vertex { label: world.version_name(*version), shape: Shape::Version },
+        Node::Version(_) | Node::Agent(_) => Vertex { label: world.node_name(*node), shape: Shape::Version },
         Node::Step(event) | Node::Event(event) => {
             let kind = if matches!(node, Node::Step(_)) { world.step_kind(*event) } else { view.kind(*event) };
             let job = view.text(view.job(*event));
@@ -125,7 +126,7 @@ impl Drawing<'_> {
         let events = match node {
             Node::Step(leader) => self.world.events_of(leader),
             Node::Event(event) => vec![event],
-            Node::Version(_) => Vec::new(),
+            Node::Version(_) | Node::Agent(_) => Vec::new(),
         };
         let uses = |e: &Position| {
             let counts = |m: &Mention| counts_about(view, *e, m.usage);

@@ -58,7 +58,7 @@ impl<'a> Evaluator<'a> {
     /// The nodes of a plan, with steps in place of single events.
     pub(super) fn in_steps(&self, plan: &Plan) -> Nodes {
         let nodes = self.set(plan);
-        Nodes { events: nodes.steps(self.world), versions: nodes.versions, single: false }
+        Nodes { events: nodes.steps(self.world), single: false, ..nodes }
     }
 
     /// Sets first, then conditions from the cheap to the costly; the order changes no answer.
@@ -120,6 +120,9 @@ impl<'a> Evaluator<'a> {
                 if *kind == Kind::Event {
                     nodes.make_single(self.world);
                 }
+                if *kind != Kind::Agent {
+                    nodes.agents = Bits::default();
+                }
                 let single = nodes.single;
                 nodes.events.retain(|e| {
                     self.world.is_step(*kind, view.leader(e))
@@ -148,15 +151,18 @@ impl<'a> Evaluator<'a> {
             Plan::With(with) => {
                 nodes.versions.retain(|v| self.world.budget.step() && self.has_events(v, with));
                 nodes.events = Bits::default();
+                nodes.agents = Bits::default();
             }
             Plan::Happened(when) => {
                 nodes.versions = Bits::default();
+                nodes.agents = Bits::default();
                 let single = nodes.single;
                 nodes.events.retain(|e| self.world.budget.step() && self.event_happened(e, single, when));
             }
             Plan::Pred(pred) => self.narrow_by_attribute(pred, nodes),
             Plan::Rel(rel) if !generates(rel) => {
                 nodes.versions.retain(|v| self.world.budget.step() && self.related(v, rel));
+                nodes.agents = Bits::default();
                 let single = nodes.single;
                 let created = rel.relation == Relation::Created;
                 nodes.events.retain(|e| created && self.happened(e, single, &rel.when, None));
@@ -179,6 +185,7 @@ impl<'a> Evaluator<'a> {
         };
         nodes.versions.retain(|v| holds(Node::Version(v)));
         nodes.events.retain(|e| holds(Node::of_event(e, single)));
+        nodes.agents.retain(|a| holds(Node::Agent(a)));
         if missing > 0 && !matches!(pred.test, TestPlan::Has) {
             self.note("W04", missing_text(missing, all, &pred.attribute));
         }
@@ -214,6 +221,9 @@ impl<'a> Evaluator<'a> {
                 nodes.versions.retain(|v| names::fits(Some(kind), names.kind(v)) && view.has_version(v));
             }
             return nodes;
+        }
+        if kind == Kind::Agent {
+            return Nodes::of_agents(Bits::of(self.world.actors()));
         }
         if kind == Kind::Event {
             nodes.events = Bits::of((0..view.count()).filter(|e| view.sees(*e)));

@@ -16,6 +16,7 @@ impl World {
             Node::Version(version) => self.makers(version).into_iter().flat_map(|l| self.events_of(l)).collect(),
             Node::Step(leader) => self.events_of(leader),
             Node::Event(event) => vec![event],
+            Node::Agent(_) => Vec::new(),
         };
         events.sort_by_key(|event| (self.view.time(*event), *event));
         events.into_iter().rev().find_map(|event| at_path(&*self.whole.event(event)?, path))

@@ -110,7 +110,7 @@ pub(super) fn between(world: &World, ends: Ends<'_>) -> (Nodes, bool) {
     versions |= &far;
     let mut steps = both(&down.steps, &up.steps);
     steps.retain(|leader| !needs_every_visit(world, leader) || is_passed(world, leader, ends, &down.open, &up.open));
-    (Nodes { versions, events: steps, single: false }, !far.is_empty())
+    (Nodes { versions, events: steps, ..Nodes::default() }, !far.is_empty())
 }
 
 fn both(a: &Bits, b: &Bits) -> Bits {
@@ -155,6 +155,7 @@ impl Shortest<'_> {
                 _ if self.ends_at(here, left) => return path,
                 Node::Version(version) => self.after_version(version, left, may_cross),
                 Node::Step(leader) | Node::Event(leader) => self.after_step(leader, &path, left),
+                Node::Agent(_) => None,
             };
             // Levels fall with each step, so the way always goes on until the end.
             let Some(hop) = next else { return Vec::new() };
@@ -171,6 +172,7 @@ impl Shortest<'_> {
             && match node {
                 Node::Version(v) => self.ends.to.versions.contains(v),
                 Node::Step(e) | Node::Event(e) => self.ends.to.events.contains(e),
+                Node::Agent(_) => false,
             }
     }
 

@@ -218,7 +218,7 @@ impl Evaluator<'_> {
                 });
             }
         }
-        Nodes { versions: Bits::default(), events, single }
+        Nodes { events, single, ..Nodes::default() }
     }
 
     fn tagged(&self, tag: Option<u32>) -> Nodes {

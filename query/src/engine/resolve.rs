@@ -9,7 +9,7 @@ use lineage_store::time::Time;
 
 use super::Request;
 use super::attribute::{Attribute, BuiltIn, Sort};
-use super::bits::Nodes;
+use super::bits::{Bits, Nodes};
 use super::budget::Budget;
 use super::clock::{self, Stretch, Zone};
 use super::explain::Trace;
@@ -22,8 +22,8 @@ use super::saved::{Bound, Library};
 use super::whole::Whole;
 use super::world::World;
 use crate::syntax::ast::{
-    At, Attr, Closure, Kind, KnownAt, List, Name, NameValue, Noun, Operand, Paths, Pred, Quantifier, Ref, Rel,
-    Relation, Set, Span, Test, TimeExpr, TimeKind, TimeUnit, Unit, Value, ValueKind, Window, WindowKind, With,
+    At, Attr, Closure, Kind, KnownAt, List, Name, NameValue, Operand, Paths, Pred, Quantifier, Ref, Rel, Relation, Set,
+    Span, Test, TimeExpr, TimeKind, TimeUnit, Unit, Value, ValueKind, Window, WindowKind, With,
 };
 use crate::syntax::{Diagnostic, suggest};
 
@@ -133,10 +133,13 @@ impl<'a> Resolver<'a> {
     /// A set as a plan.
     pub(crate) fn set(&self, set: &Set, world: &World) -> Resolved<Plan> {
         Ok(match set {
-            Set::Kind(Noun { kind: Kind::Agent, span }) | Set::Ref(Ref { kind: Some(Kind::Agent), span, .. }) => {
-                return Err(unbuilt("agents", *span));
-            }
             Set::Kind(noun) => Plan::Kind(noun.kind),
+            Set::Ref(Ref { kind: Some(Kind::Agent), version: Some(version), .. }) => {
+                return Err(Diagnostic::new("E0204", "an agent has no versions").label(version.span, "leave it out"));
+            }
+            Set::Ref(Ref { kind: Some(Kind::Agent), name, .. }) => {
+                Plan::Nodes(Nodes::of_agents(Bits::of([self.actor(name, world)?])))
+            }
             Set::Ref(reference) => {
                 let name = self.name(&reference.name)?;
                 let version = reference.version.as_ref().map(|v| self.name(v)).transpose()?;
@@ -627,11 +630,6 @@ pub(crate) fn attribute(attr: &Attr, world: &World) -> Resolved<Attribute> {
 pub(super) fn spelled(space: &str, key: &str) -> String {
     let bare = crate::syntax::quote(key);
     if bare == key { format!("{space}.{key}") } else { format!("{space}.'{}'", key.replace('\'', "''")) }
-}
-
-/// What edition 1 has and this release does not.
-pub(crate) fn unbuilt(what: &str, span: Span) -> Diagnostic {
-    Diagnostic::new("E0199", format!("edition 1 has {what}; not built yet")).label(span, "not built yet")
 }
 
 fn type_error(what: &str, span: Span) -> Diagnostic {

@@ -43,7 +43,8 @@ impl Shape {
     /// For the nodes of some sets; versions if there is none.
     pub(super) fn of(sets: &[&Nodes]) -> Self {
         let events = sets.iter().any(|nodes| !nodes.events.is_empty());
-        let versions = !events || sets.iter().any(|nodes| !nodes.versions.is_empty());
+        let others = events || sets.iter().any(|nodes| !nodes.agents.is_empty());
+        let versions = !others || sets.iter().any(|nodes| !nodes.versions.is_empty());
         Self { versions, events }
     }
 }
@@ -82,7 +83,7 @@ fn base_column(world: &World, list: &[Node], built_in: BuiltIn, columns: &mut Co
                 &heading,
                 list.iter().map(|n| match n {
                     Node::Version(v) => Some(format!("v{}", world.view.number(*v))),
-                    Node::Step(_) | Node::Event(_) => None,
+                    Node::Step(_) | Node::Event(_) | Node::Agent(_) => None,
                 }),
             );
         }
@@ -165,7 +166,7 @@ pub(super) fn ordered(world: &World, nodes: &Nodes, keys: &[SortKey], limit: Opt
     list
 }
 
-/// Kind rank, name bytes, namespace, number, digest; steps and events after versions, by position.
+/// Kind rank, name bytes, namespace, number, digest; agents after versions, then steps and events by position.
 pub(super) fn default_key(world: &World, node: Node) -> (u8, Vec<u8>, Vec<u8>, u32) {
     match node {
         Node::Version(v) => {
@@ -173,6 +174,7 @@ pub(super) fn default_key(world: &World, node: Node) -> (u8, Vec<u8>, Vec<u8>, u
             let (name, namespace) = (world.view.entity_name(entity), world.view.entity_namespace(entity));
             (world.view.entity_kind(entity) as u8, name.into(), namespace.into(), world.view.number(v))
         }
+        Node::Agent(agent) => (u8::MAX - 1, world.view.text(agent).into(), Vec::new(), 0),
         Node::Step(e) | Node::Event(e) => (u8::MAX, Vec::new(), Vec::new(), e),
     }
 }

@@ -10,7 +10,7 @@ use super::witness::Witness;
 use super::world::World;
 use crate::output::{Columns, Heading, OutputError};
 use crate::syntax::ast::Set;
-use crate::syntax::print_clause;
+use crate::syntax::{print_clause, quote};
 
 /// What one clause comes to for one node.
 pub(super) struct Reason {
@@ -113,6 +113,7 @@ impl Nodes {
             Node::Version(v) => Self::of_versions(Bits::of([v])),
             Node::Step(e) => Self::of_steps(Bits::of([e])),
             Node::Event(e) => Self { events: Bits::of([e]), single: true, ..Self::default() },
+            Node::Agent(a) => Self::of_agents(Bits::of([a])),
         }
     }
 }
@@ -123,6 +124,7 @@ impl World {
         match node {
             Node::Version(v) => self.version_name(v),
             Node::Step(e) | Node::Event(e) => format!("event '#{e}'"),
+            Node::Agent(a) => format!("agent {}", quote(self.view.text(a))),
         }
     }
 }

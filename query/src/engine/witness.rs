@@ -53,7 +53,7 @@ impl<'a> Witness<'a> {
             Plan::Rel(rel) => self.relation(rel),
             Plan::With(with) => match self.node {
                 Node::Version(version) => self.events(version, with),
-                Node::Step(_) | Node::Event(_) => Told::text("no version"),
+                Node::Step(_) | Node::Event(_) | Node::Agent(_) => Told::text("no version"),
             },
             Plan::Pred(pred) => self.value(pred),
             Plan::Happened(_) => self.happened(),
@@ -67,6 +67,7 @@ impl<'a> Witness<'a> {
             Node::Version(v) => kind_word(self.world.kind_of(v)),
             Node::Step(e) => self.world.step_kind(e).as_str(),
             Node::Event(e) => self.world.view.kind(e).as_str(),
+            Node::Agent(_) => "agent",
         }
     }
 
@@ -80,7 +81,7 @@ impl<'a> Witness<'a> {
 
     fn happened(&self) -> Told {
         let event = match self.node {
-            Node::Version(_) => return Told::text("no event"),
+            Node::Version(_) | Node::Agent(_) => return Told::text("no event"),
             Node::Step(leader) => self.world.final_event(leader),
             Node::Event(event) => event,
         };
@@ -266,6 +267,7 @@ impl<'a> Witness<'a> {
                 touched &= &set.versions;
                 touched.iter().map(Node::Version).collect()
             }
+            Node::Agent(_) => Vec::new(),
         };
         Told::text(format!("by {}", count_of(nodes.len()))).with(nodes)
     }

@@ -1,12 +1,10 @@
-//! The examples of the language, each with its answer on one history; those of what is not built yet are counted.
+//! The examples of the language, each with its answer on one history.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use lineage_query::syntax::{parse, print_english, print_terse};
-use lineage_tests::skipped;
 
-use super::ask::{ask_whole, whole_events};
+use super::ask::whole_events;
 use super::fixture::{Block, read};
 use super::{check, check_known};
 use crate::histories::play::{Play, play, send};
@@ -35,27 +33,13 @@ fn every_example_answers_as_it_says() {
     let (store, refused) = play(folder.path(), &fixture.sent, Play::Plain);
     let mut wrong = refused;
     let (view, events) = (store.view().expect("a view"), whole_events(&store));
-    let mut waiting: BTreeMap<&String, Vec<String>> = BTreeMap::new();
     for block in &fixture.blocks {
         wrong.extend(check_spellings(block).err());
-        let Some(what) = &block.pending else {
-            wrong.extend(check(&view, &events, &fixture, block).err());
-            continue;
-        };
-        let got = ask_whole(&view, &events, &block.question, &fixture.environments);
-        if got.error.as_ref().is_some_and(|error| error.starts_with("E0199")) {
-            waiting.entry(what).or_default().push(block.line.to_string());
-        } else {
-            wrong.push(format!("{}: `pending {what}` holds no more:\n  {}\n", block.line, got.told().join("\n  ")));
-        }
+        wrong.extend(check(&view, &events, &fixture, block).err());
     }
     wrong.extend(send(&store, &super::fixture::later(), 1));
     let views = [view, store.view().expect("a view")];
-    let built = fixture.blocks.iter().filter(|block| block.pending.is_none());
-    wrong.extend(built.filter_map(|block| check_known(&views, &events, &fixture, block).err()));
-    for (what, lines) in waiting {
-        skipped(&format!("{} examples wait for {what}: lines {} of examples.txt", lines.len(), lines.join(", ")));
-    }
+    wrong.extend(fixture.blocks.iter().filter_map(|block| check_known(&views, &events, &fixture, block).err()));
     assert!(wrong.is_empty(), "{} of {} examples differ\n\n{}", wrong.len(), fixture.blocks.len(), wrong.join("\n"));
 }
 

@@ -34,8 +34,6 @@ pub(super) struct Block {
     pub(super) notes: Vec<(String, String)>,
     pub(super) no_notes: bool,
     pub(super) error: Option<Vec<String>>,
-    /// What of the language it waits for; the answer is what the rules give by hand.
-    pub(super) pending: Option<String>,
 }
 
 impl Block {
@@ -65,15 +63,7 @@ pub(super) fn read(path: &Path) -> Fixture {
         if let Some(query) = line.strip_prefix("? ") {
             let question = Question::new(&expand(query), instant("23:30"));
             let (rows, notes) = (Vec::new(), Vec::new());
-            fixture.blocks.push(Block {
-                line: at + 1,
-                question,
-                rows,
-                notes,
-                no_notes: false,
-                error: None,
-                pending: None,
-            });
+            fixture.blocks.push(Block { line: at + 1, question, rows, notes, no_notes: false, error: None });
         } else if let Some(block) = fixture.blocks.last_mut() {
             expect(block, line);
         } else if let Some(clock) = line.strip_prefix("@ ") {
@@ -95,8 +85,6 @@ fn expect(block: &mut Block, line: &str) {
     };
     if let Some(note) = line.strip_prefix("note ") {
         block.notes.push(words(note));
-    } else if let Some(what) = line.strip_prefix("pending ") {
-        block.pending = Some(what.to_owned());
     } else if line == "no notes" {
         block.no_notes = true;
     } else if let Some(error) = line.strip_prefix("error ") {
