@@ -6,11 +6,13 @@
 
 mod ask;
 mod drawings;
+mod edges;
 mod examples;
 mod fixture;
 mod properties;
 mod saved;
 mod steps;
+mod ways;
 
 use std::fs;
 use std::path::Path;

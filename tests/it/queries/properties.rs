@@ -66,7 +66,7 @@ pub(super) fn sent(lines: &[String]) -> Vec<Sent> {
     lines.iter().enumerate().map(one).collect()
 }
 
-fn asked(view: &View, text: &str) -> Asked {
+pub(super) fn asked(view: &View, text: &str) -> Asked {
     ask(view, &Question::new(text, instant("23:30")), &["prod".to_owned()])
 }
 
