@@ -123,6 +123,7 @@ fn changes_among_many_events_are_found_by_halves() {
             let event = match n {
                 5 => r#""kind":"training","outputs":[{"kind":"model","name":"m","digest":"b3:@a"}]"#.to_owned(),
                 404 => r#""kind":"tag","about":[{"kind":"model","name":"m"}],"args":{"tags":["gold"]}"#.to_owned(),
+                405 => r#""kind":"deployment","environment":"prod","about":[{"kind":"model","name":"m"}]"#.to_owned(),
                 _ => format!(r#""kind":"register","outputs":[{{"name":"d{n}","digest":"b3:@b"}}]"#),
             };
             Sent { now: instant("23:00"), line: expand(&format!(r#"{{{event},"id":"e{n}","time":"{at}"}}"#)) }
@@ -132,9 +133,17 @@ fn changes_among_many_events_are_found_by_halves() {
     let folder = tempfile::tempdir().expect("a folder");
     let (store, refused) = play(folder.path(), &sent, Play::Plain);
     assert_eq!(refused, [""; 0]);
-    let text = "what changed in (models tagged gold) between 2026-11-20T10:00:10 and 2026-11-20T10:30";
-    let got = ask(&store.view().expect("a view"), &fixture::Question::new(text, instant("23:30")), &[]);
+    let view = store.view().expect("a view");
+    let got = |set: &str| {
+        let text = format!("what changed in ({set}) between 2026-11-20T10:00:10 and 2026-11-20T10:30");
+        ask(&view, &fixture::Question::new(&text, instant("23:30")), &["prod".to_owned()])
+    };
+    let tagged = got("models tagged gold");
     let row = "model m@v1 change=added changed=2026-11-20T10:06:44Z because=event '#104'";
-    assert_eq!(got.rows, [row], "{:?}", got.error);
-    assert!(got.notes.iter().any(|note| note.starts_with("N09")), "{:?}", got.notes);
+    assert_eq!(tagged.rows, [row], "{:?}", tagged.error);
+    assert!(tagged.notes.iter().any(|note| note.starts_with("N09")), "{:?}", tagged.notes);
+    // What is live where changes by few events, so that each of them is looked at.
+    let live = got("models live in prod");
+    assert_eq!(live.rows, ["model m@v1 change=added changed=2026-11-20T10:06:45Z because=event '#105'"]);
+    assert_eq!(live.notes, [""; 0]);
 }

@@ -165,7 +165,7 @@ impl Asking<'_> {
             // A name that means nothing at an instant between leaves what was before.
             self.resolver.set_anew(set, &world).ok().map(|plan| Evaluator::new(&world).set(&plan))
         };
-        let exact = changes::explain(&mut changes, &later, from, to, &as_of);
+        let exact = changes::explain(&mut changes, &later, &plans.1, (from, to), &as_of);
         let batch = changes::rows(&later, &changes, Shape::of(&[&before, &after]), true)?;
         let mut said = notes::of_evaluation(&evaluator);
         if !exact && total > 0 {

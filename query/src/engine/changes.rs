@@ -6,9 +6,11 @@ use lineage_store::time::Time;
 
 use super::attribute::Node;
 use super::bits::{Bits, Nodes};
+use super::plan::Plan;
 use super::rows::{Shape, node_columns, ordered};
 use super::world::World;
 use crate::output::{Columns, Heading, OutputError};
+use crate::syntax::ast::Relation;
 
 /// Up to so many instants at which something happened are all looked at, so that the first change is found for certain.
 const INSTANTS_MAX: usize = 256;
@@ -39,8 +41,14 @@ pub(super) fn between(world: &World, before: &Nodes, after: &Nodes) -> Vec<Chang
 pub(super) type AsOf<'a> = dyn Fn(Time) -> Option<Nodes> + 'a;
 
 /// Looks for the first event by which each change came about; whether every instant was looked at.
-pub(super) fn explain(changes: &mut [Change], world: &World, from: Time, to: Time, as_of: &AsOf<'_>) -> bool {
-    let instants = instants(world, from, to);
+pub(super) fn explain(
+    changes: &mut [Change],
+    world: &World,
+    plan: &Plan,
+    (from, to): (Time, Time),
+    as_of: &AsOf<'_>,
+) -> bool {
+    let instants = instants(world, plan, from, to);
     let search = Search { world, from, as_of, instants: &instants };
     let exact = instants.len() <= INSTANTS_MAX;
     if exact {
@@ -61,14 +69,33 @@ pub(super) fn explain(changes: &mut [Change], world: &World, from: Time, to: Tim
     false
 }
 
-/// The instants after `from`, up to `to`, at which visible events happened.
-fn instants(world: &World, from: Time, to: Time) -> Vec<Time> {
+/// The instants after `from`, up to `to`, at which visible events happened that may change a set.
+fn instants(world: &World, plan: &Plan, from: Time, to: Time) -> Vec<Time> {
     let view = &world.view;
-    let times = (0..view.count()).filter(|e| view.sees(*e)).map(|e| view.time(e));
-    let mut instants: Vec<Time> = times.filter(|t| from < *t && *t <= to).collect();
+    let within = |event: Position| Some(view.time(event)).filter(|t| from < *t && *t <= to);
+    let mut instants: Vec<Time> = if follows_slots(plan) {
+        world.slot_changes().iter().filter_map(|change| within(change.event)).collect()
+    } else {
+        (0..view.count()).filter(|e| view.sees(*e)).filter_map(within).collect()
+    };
     instants.sort_unstable();
     instants.dedup();
     instants
+}
+
+/// Whether only deployments and retirements change a set: what is live exists, so its kind and name change nothing.
+fn follows_slots(plan: &Plan) -> bool {
+    match plan {
+        Plan::Rel(rel) => rel.relation == Relation::Live,
+        Plan::And(members) => {
+            let is_fixed = |member: &Plan| matches!(member, Plan::Kind(_) | Plan::Nodes(_));
+            let is_not = |member: &Plan| matches!(member, Plan::Not(inner) if follows_slots(inner));
+            members.iter().any(follows_slots) && members.iter().all(|m| is_fixed(m) || is_not(m) || follows_slots(m))
+        }
+        Plan::Or(members) => members.iter().all(follows_slots),
+        Plan::Saved(saved) => follows_slots(&saved.plan),
+        _ => false,
+    }
 }
 
 fn has(nodes: &Nodes, node: Node, world: &World) -> bool {
