@@ -1,4 +1,4 @@
-//! The examples in the documents: events are accepted or refused as they say, questions parse.
+//! The examples in the documents: events are accepted or refused as they say, questions parse; and every code has its row.
 
 use std::fs;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use lineage_query::syntax;
 use lineage_store::event::{Event, prepare};
 use lineage_store::time::Time;
 use lineage_store::{Appended, Store};
-use lineage_tests::workspace;
+use lineage_tests::{walk, workspace};
 use serde_json::value::RawValue;
 
 /// One fenced block: its language line, the line on which it begins, its text.
@@ -109,4 +109,32 @@ fn statements(text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// The codes of errors and notes in quotes, such as `"E0107"`.
+fn codes(text: &str) -> impl Iterator<Item = &str> {
+    text.split('"').filter(|word| {
+        let digits = word.get(1..).unwrap_or_default();
+        let long = match word.as_bytes().first() {
+            Some(b'E') => 4,
+            Some(b'N' | b'W') => 2,
+            _ => 0,
+        };
+        long > 0 && digits.len() == long && digits.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
+/// Every code that an answer can have stands in the tables of docs/QUERY.md.
+#[test]
+fn codes_are_documented() {
+    let document = fs::read_to_string(workspace().join("docs/QUERY.md")).expect("docs/QUERY.md");
+    let mut found = 0;
+    for path in walk::files_ending(&workspace().join("query/src"), ".rs") {
+        let source = fs::read_to_string(&path).expect("a source file");
+        for code in codes(&source) {
+            assert!(document.contains(&format!("\n| {code} |")), "{code} of {} has no row", path.display());
+            found += 1;
+        }
+    }
+    assert!(found > 50, "only {found} codes were found");
 }
