@@ -64,8 +64,10 @@ impl Asking<'_> {
     /// Adds the drawing of so many nodes, if one is wanted.
     fn drawn(&self, found: Found, nodes: usize, draw: impl FnOnce() -> Graph) -> Result<Found, QueryError> {
         let Some(max) = self.resolver.request.graph else { return Ok(found) };
-        drawing::check(nodes, max)?;
-        Ok(Found { graph: Some(draw()), ..found })
+        drawing::check("nodes", nodes, max)?;
+        let graph = draw();
+        drawing::check("edges", graph.arrows.len(), max.saturating_mul(2))?;
+        Ok(Found { graph: Some(graph), ..found })
     }
 
     fn set(&self, set: &Set, aggregate: Option<&ast::Aggregate>) -> Result<Found, QueryError> {

@@ -43,13 +43,13 @@ pub(super) fn of_path(world: &World, path: &[Hop]) -> Graph {
     Graph { vertices: vertices(world, &nodes), arrows: edges.map(arrow).collect() }
 }
 
-/// Refuses more nodes than a format draws.
-pub(super) fn check(nodes: usize, max: usize) -> Result<(), Diagnostic> {
-    if nodes <= max {
+/// Refuses more nodes or edges than a format draws.
+pub(super) fn check(what: &str, n: usize, max: usize) -> Result<(), Diagnostic> {
+    if n <= max {
         return Ok(());
     }
-    let text = format!("the drawing has {nodes} nodes, more than the {max} that this format draws");
-    Err(Diagnostic::new("E0504", text).help(format!("limit {max}")))
+    let text = format!("the drawing has {n} {what}, more than the {max} that this format draws");
+    Err(Diagnostic::new("E0504", text).help("narrow the question, or add `limit N`"))
 }
 
 fn vertices(world: &World, nodes: &[Node]) -> Vec<Vertex> {

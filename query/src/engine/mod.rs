@@ -65,7 +65,7 @@ pub struct Request<'a> {
     pub zone: Zone,
     /// Environments that count as known before their first deployment.
     pub environments: &'a [String],
-    /// To draw the answer as a graph: how many nodes it may have. `None`: it is not drawn.
+    /// To draw the answer as a graph: how many nodes, and half how many edges, it may have. `None`: it is not drawn.
     pub graph: Option<usize>,
     /// Reads a whole event by its position, for what the index does not hold.
     pub events: ReadEvent,

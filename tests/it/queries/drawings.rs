@@ -76,3 +76,20 @@ fn a_drawing_has_its_limit() {
     assert!(draw(&view, "datasets limit 250", Format::Mermaid).is_ok());
     assert!(draw(&view, "datasets", Format::Dot).is_ok());
 }
+
+/// A step that is no member joins each input to each output.
+#[test]
+fn a_drawing_has_its_limit_of_edges() {
+    let things = |name: &str| {
+        let list: Vec<String> = (0..25).map(|n| format!(r#"{{"name":"{name}{n}"}}"#)).collect();
+        list.join(",")
+    };
+    let (inputs, outputs) = (things("i"), things("o"));
+    let line = format!(r#"{{"kind":"transform","id":"e0","inputs":[{inputs}],"outputs":[{outputs}]}}"#);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, _) = play(folder.path(), &[Sent { now: instant("23:00"), line: expand(&line) }], Play::Plain);
+    let view = store.view().expect("a view");
+    assert_eq!(draw(&view, "datasets", Format::Mermaid), Err("E0504".to_owned()));
+    assert!(draw(&view, "datasets union transforms", Format::Mermaid).is_ok_and(|d| d.matches("-->").count() == 50));
+    assert!(draw(&view, "datasets", Format::Dot).is_ok_and(|d| d.matches("->").count() == 625));
+}
