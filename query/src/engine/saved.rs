@@ -15,6 +15,9 @@ use crate::syntax::{self, Diagnostic, EDITION, quote, suggest};
 
 /// How deep saved queries may stand in each other.
 const DEPTH_MAX: usize = 16;
+/// How deep the sets of saved queries that stand in each other may be together: what one text of 64 parentheses comes
+/// to, so that a chain of them needs no more stack than one more text would.
+const NESTING_MAX: usize = 128;
 /// How many nodes all saved queries of a statement may have once they are put in place.
 const NODES_MAX: usize = 4096;
 
@@ -42,6 +45,8 @@ struct Scope {
     position: Position,
     args: Vec<(String, Bound)>,
     used: Vec<String>,
+    /// How deep its set is.
+    nesting: usize,
 }
 
 /// What is known of saved queries while a statement is resolved.
@@ -92,12 +97,18 @@ impl Resolver<'_> {
         let label = format!("query {}@v{}", quote(&definition.name), definition.number);
         self.check_place(definition, &label).map_err(told)?;
         let set = read(definition).map_err(|what| told(format!("`{label}` {what}")).note(definition.text.clone()))?;
-        self.library.nodes.set(self.library.nodes.get() + count(&set));
+        let size = size(&set);
+        self.library.nodes.set(self.library.nodes.get() + size.nodes);
         if self.library.nodes.get() > NODES_MAX {
             return Err(told(format!("saved queries come to more than {NODES_MAX} nodes here")));
         }
-        let args = self.arguments(saved)?;
-        self.library.scopes.borrow_mut().push(Scope { position: definition.position, args, used: Vec::new() });
+        let nesting = size.depth;
+        let around: usize = self.library.scopes.borrow().iter().map(|scope| scope.nesting).sum();
+        if around + nesting > NESTING_MAX {
+            return Err(told(format!("saved queries come to sets more than {NESTING_MAX} deep here")));
+        }
+        let (position, args) = (definition.position, self.arguments(saved)?);
+        self.library.scopes.borrow_mut().push(Scope { position, args, used: Vec::new(), nesting });
         let plan = self.set(&set, world);
         let scope = self.library.scopes.borrow_mut().pop();
         let plan = plan.map_err(|inner| within(inner, saved.span, &label, &definition.text))?;
@@ -251,16 +262,25 @@ fn within(inner: Diagnostic, span: Span, label: &str, text: &str) -> Diagnostic 
     told.note(inner.note.unwrap_or_else(|| text.to_owned()))
 }
 
-/// How many nodes a set has.
-fn count(set: &Set) -> usize {
-    let all = |sets: &[Set]| sets.iter().map(count).sum::<usize>();
-    1 + match set {
-        Set::And(members) | Set::Or(members) => all(members),
-        Set::List(List::Refs(refs)) => all(refs),
-        Set::Not(inner) => count(inner),
-        Set::At(at) => count(&at.set),
-        Set::Rel(rel) => rel.operand.iter().map(|o| &o.set).chain(&rel.avoiding).map(count).sum(),
-        Set::Closure(closure) => closure.from.iter().chain(&closure.to).map(|end| count(end)).sum(),
-        _ => 0,
+/// How large a set is.
+#[derive(Default)]
+struct Size {
+    nodes: usize,
+    depth: usize,
+}
+
+fn size(set: &Set) -> Size {
+    let inner: Vec<Size> = match set {
+        Set::And(members) | Set::Or(members) => members.iter().map(size).collect(),
+        Set::List(List::Refs(refs)) => refs.iter().map(size).collect(),
+        Set::Not(inner) => vec![size(inner)],
+        Set::At(at) => vec![size(&at.set)],
+        Set::Rel(rel) => rel.operand.iter().map(|o| &o.set).chain(&rel.avoiding).map(size).collect(),
+        Set::Closure(closure) => closure.from.iter().chain(&closure.to).map(|end| size(end)).collect(),
+        _ => Vec::new(),
+    };
+    Size {
+        nodes: 1 + inner.iter().map(|i| i.nodes).sum::<usize>(),
+        depth: 1 + inner.iter().map(|i| i.depth).max().unwrap_or_default(),
     }
 }

@@ -37,3 +37,17 @@ fn saved_queries_come_to_few_nodes() {
     let refused = Some("E0205".to_owned());
     assert_eq!(codes(doubled, &[9, 12, 15]), [None, refused.clone(), refused]);
 }
+
+/// Each is a chain of relations around the one before: deep texts within deep texts.
+#[test]
+fn saved_queries_are_not_deeper_than_one_text() {
+    let around = |before: &str| {
+        let (begin, end) = ("artifacts upstream of (".repeat(25), ")".repeat(25));
+        format!("{begin}{before}{end}")
+    };
+    let ask = move || codes(around, &[2, 3, 14]);
+    // As much stack as the first thread of a process has; those of tests have a quarter of it.
+    let thread = std::thread::Builder::new().stack_size(8 << 20).spawn(ask).expect("a thread");
+    let refused = Some("E0205".to_owned());
+    assert_eq!(thread.join().expect("no overflow"), [None, refused.clone(), refused]);
+}
