@@ -259,8 +259,8 @@ fn a_full_disk_refuses_and_loses_nothing() {
     let sandbox = Sandbox::empty();
     let lines: String = (0..8000).map(good).collect();
     sandbox.write("e.ndjson", &lines);
-    for size in ["5m", "6m", "7m"] {
-        let Some(disk) = SmallDisk::mount(&sandbox.path().join("small"), size) else { return };
+    for size in (0..20).map(|n| format!("{}k", 5 * 1024 + n * 105)) {
+        let Some(disk) = SmallDisk::mount(&sandbox.path().join("small"), &size) else { return };
         sandbox.run(["init", "small"]).done();
         let filler = disk.0.join("filler");
         fs::write(&filler, vec![1; 1 << 20]).expect("room");

@@ -101,6 +101,7 @@ fn append_from_threads(store: &Store, job: &Job, from: u64, until: u64) -> Resul
 
 fn append_all(store: &Store, source: &str, from: u64, until: u64, failed: &AtomicBool) -> Result<(), StoreError> {
     let next = AtomicU64::new(from);
+    let mut met = Ok(());
     let mut random = Random::new(from ^ source.len() as u64);
     while next.load(Ordering::Relaxed) < until {
         let first = next.load(Ordering::Relaxed);
@@ -116,11 +117,13 @@ fn append_all(store: &Store, source: &str, from: u64, until: u64, failed: &Atomi
                 if failed.swap(true, Ordering::SeqCst) {
                     return Err(error);
                 }
+                // The thread goes on, so that what comes after an error is seen; it may have been the last append.
+                met = Err(error);
             }
         }
         next.store(first + n, Ordering::Relaxed);
     }
-    Ok(())
+    met
 }
 
 fn acknowledge(source: &str, first: u64, appended: &[Appended], after_an_error: bool) {
