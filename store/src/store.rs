@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::artifact::{Artifacts, Payloads};
@@ -19,8 +20,6 @@ use crate::time::Time;
 const SEAL_EVENTS_AT_CLOSE: u32 = 1024;
 /// A tail of this many events is sealed while a process goes on appending.
 const SEAL_EVENTS: u32 = 64 * 1024;
-/// A tail of this many events is sealed in a bulk load; each doubling spares one rewriting of the index.
-const SEAL_EVENTS_BULK: u32 = 2 * SEAL_EVENTS;
 
 /// A plain segment of this many bytes is sealed when a bulk load ends.
 const SEAL_BYTES_AT_CLOSE: u64 = 1024 * 1024;
@@ -91,6 +90,8 @@ struct Writer {
     feeder: Option<Feeder>,
     /// Whether this is a bulk load, which leaves sealing to the background.
     bulk: bool,
+    /// Joins the segments of the fold, in a bulk load.
+    joining: Option<JoinHandle<Result<Stack>>>,
 }
 
 /// An open store.
@@ -275,9 +276,13 @@ impl Store {
         if let Some(feeder) = &writer.feeder {
             feeder.wake();
         }
-        if fold.tail_len() >= if writer.bulk { SEAL_EVENTS_BULK } else { SEAL_EVENTS } {
+        if fold.tail_len() >= SEAL_EVENTS {
             // The events are durable whatever becomes of the index; the next append tries again.
-            self.seal(&mut fold, journal.count()).ok();
+            if writer.bulk {
+                self.seal_beside(&mut writer, &mut fold, journal.count()).ok();
+            } else {
+                self.seal(&mut fold, journal.count()).ok();
+            }
         }
         writer.fold = Some(fold);
         Ok(results)
@@ -291,6 +296,32 @@ impl Store {
             self.fold_up_to(fold, count)?;
         }
         folder::seal(&graph, fold)
+    }
+
+    /// As [`Store::seal`], and joins the segments in a thread of its own, until the next seal.
+    fn seal_beside(&self, writer: &mut Writer, fold: &mut Fold, count: u64) -> Result<()> {
+        let graph = graph_folder(&self.layout)?;
+        self.finish_joining(writer, fold)?;
+        if !folder::is_current(&graph, fold.stack())? {
+            *fold = self.open_fold(count);
+            self.fold_up_to(fold, count)?;
+        }
+        folder::seal_tail(&graph, fold)?;
+        let stack = fold.stack().clone();
+        let thread = std::thread::Builder::new().name("lineage-join".into());
+        // What is not joined now is joined by the next seal.
+        writer.joining = thread.spawn(move || folder::join(&graph, stack)).ok();
+        Ok(())
+    }
+
+    /// Waits for the joining of a fold's segments and goes on with what came of it.
+    fn finish_joining(&self, writer: &mut Writer, fold: &mut Fold) -> Result<()> {
+        let Some(joining) = writer.joining.take() else { return Ok(()) };
+        let joined = joining.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        if joined.next_bases() == fold.stack().next_bases() {
+            folder::adopt(&self.layout.part("graph"), fold, joined)?;
+        }
+        Ok(())
     }
 
     /// The fold at the journal's head: kept from the last append, or read from the index and the journal's tail.
@@ -410,6 +441,8 @@ impl Store {
             && let Ok(mut journal) = self.journal.lock(lock_timeout)
             && u64::from(fold.next()) <= journal.count()
         {
+            // If it failed, `seal` finds out what the files are.
+            self.finish_joining(&mut writer, &mut fold).ok();
             self.seal(&mut fold, journal.count())?;
             if writer.bulk {
                 self.finish_bulk(fold, &mut journal)?;

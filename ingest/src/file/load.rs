@@ -19,7 +19,7 @@ use super::{Format, IngestError, Options, Progress, Rejection, Summary, spool};
 /// Threads that translate; appending takes about as long as two of them need.
 const TRANSLATORS: usize = 2;
 /// So many batches are appended at once if they are there; each time costs one sync.
-const APPENDED_BATCHES: usize = 8;
+const APPENDED_BATCHES: usize = 4;
 /// Batches that wait between two stages; more would only cost memory.
 const WAITING: usize = 2;
 

@@ -128,7 +128,7 @@ impl Fold {
         if self.m.runs.contains_key(&key) {
             return;
         }
-        let seen = !self.m.seen_runs.insert(key.0);
+        let seen = !self.m.seen_runs.insert(key.0 as u32);
         let mut group = RunGroup::default();
         if !self.m.complete || seen {
             let mut chain = self.chain(key);

@@ -1,7 +1,7 @@
 //! The fold: what one event adds to the index. Its rules are EVENTS.md §2 to §5 and part of format v1.
 
 use super::key::{self, Scoped};
-use super::memory::{AttemptState, Memory};
+use super::memory::{AttemptState, Memory, packed};
 use super::stack::Stack;
 use super::tables::{
     self, ABOUT, ANY_OF_KIND, BY_DIGEST, DIGEST, ENTITY, HAS_FROM, INFERRED, INPUT, OUTPUT, PARTIAL, ROLE_SHIFT,
@@ -100,7 +100,7 @@ impl Fold {
 
     /// The position of an event by the key of its id.
     pub(crate) fn find_key(&self, key: Scoped) -> Option<u32> {
-        self.m.ids.get(&key).copied().or_else(|| if self.m.complete { None } else { self.stack.find_id(key) })
+        self.m.ids.get(&packed(key)).copied().or_else(|| if self.m.complete { None } else { self.stack.find_id(key) })
     }
 
     /// Refuses what depends on what is recorded already; everything else was checked on the event alone.
@@ -205,7 +205,7 @@ impl Fold {
             Some(Outcome::Pass) => 1,
             Some(Outcome::Fail) => 2,
         };
-        self.m.ids.insert(key, place.position);
+        self.m.ids.insert(packed(key), place.position);
         let own_run = place.run.is_some_and(|(run, ..)| run == key);
         let (leader, number, previous) = self.attempt_columns(place, own_run);
         let t = &mut self.m.t;
@@ -612,6 +612,12 @@ impl Fold {
     /// The number of events in the tail.
     pub(crate) fn tail_len(&self) -> u32 {
         self.m.t.e_kind.len() as u32
+    }
+
+    /// Takes note that its segments were joined.
+    pub(crate) fn joined(&mut self, stack: Stack) {
+        debug_assert!(stack.next_bases() == self.m.bases, "joined segments hold what they held before");
+        self.stack = stack;
     }
 
     /// Takes note that the tail is sealed as the last segment of a new stack.

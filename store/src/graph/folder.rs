@@ -82,18 +82,37 @@ fn chain(files: &[Named]) -> Vec<Named> {
 ///
 /// Only the holder of the journal's lock may, with a stack that [`is_current`].
 pub(crate) fn seal(folder: &Path, fold: &mut Fold) -> Result<()> {
+    seal_tail(folder, fold)?;
+    let joined = join(folder, fold.stack().clone())?;
+    adopt(folder, fold, joined)
+}
+
+/// Seals the tail of a fold as a segment of its own; the rest of [`seal`] can then go on beside the fold.
+pub(crate) fn seal_tail(folder: &Path, fold: &mut Fold) -> Result<()> {
     if fold.tail_len() == 0 {
         return Ok(());
     }
     let mut stack = fold.stack().clone();
     let (tables, bases) = fold.derived_tail();
-    let segment = segment::write(folder, tables, &bases)?;
-    stack.push(Arc::new(segment));
+    stack.push(Arc::new(segment::write(folder, tables, &bases)?));
+    fold.sealed(stack);
+    Ok(())
+}
+
+/// Joins segments of like size; the files of their parts stay.
+pub(crate) fn join(folder: &Path, mut stack: Stack) -> Result<Stack> {
     while let Some((a, b)) = joinable(&stack) {
         join_last_two(folder, &mut stack, &a, &b)?;
     }
-    remove_joined(folder, &stack)?;
-    fold.sealed(stack);
+    Ok(stack)
+}
+
+/// Gives a fold the joined form of its segments, and removes the files of their parts.
+///
+/// Only the holder of the journal's lock may.
+pub(crate) fn adopt(folder: &Path, fold: &mut Fold, joined: Stack) -> Result<()> {
+    remove_joined(folder, &joined)?;
+    fold.joined(joined);
     Ok(())
 }
 

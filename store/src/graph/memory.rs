@@ -4,7 +4,7 @@ use std::collections::{HashMap as AnyMap, HashSet as AnySet};
 
 use foldhash::fast::RandomState;
 
-use super::key;
+use super::key::{self, Scoped};
 use super::stack::Stack;
 use super::tables::{Bases, Tables};
 
@@ -51,6 +51,11 @@ impl Holders {
         let first = self.first.get(&head).copied();
         first.into_iter().chain(self.more.get(&head).into_iter().flatten().copied())
     }
+}
+
+/// A key without the gap that a tuple would have beside its value; at a million ids it is 16 MB.
+pub(super) fn packed(key: Scoped) -> [u32; 3] {
+    [(key.0 >> 32) as u32, key.0 as u32, key.1]
 }
 
 /// What is known of one entity.
@@ -117,10 +122,10 @@ pub(super) struct Memory {
     pub(super) states: HashMap<u32, EntityState>,
     pub(super) labels: HashMap<(u32, u32), u32>,
     pub(super) digests: Holders,
-    pub(super) ids: HashMap<(u64, u32), u32>,
+    pub(super) ids: HashMap<[u32; 3], u32>,
     pub(super) runs: HashMap<(u64, u32), RunGroup>,
-    /// The keys of all runs, while `complete`.
-    pub(super) seen_runs: HashSet<u64>,
+    /// Parts of the keys of all runs, while `complete`: a run whose part was not seen is new.
+    pub(super) seen_runs: HashSet<u32>,
     /// Digests that versions took since the last seal.
     pub(super) taken: HashMap<u32, Vec<[u8; 32]>>,
     /// Labels that versions took since the last seal.
