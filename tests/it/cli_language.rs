@@ -38,6 +38,8 @@ fn only_what_fits_is_offered() {
     assert_eq!(offered(&sandbox, "models where val"), ["attribute metric.'val auc'", "attribute valid_until"]);
     assert_eq!(offered(&sandbox, "models where outcome = "), ["value fail", "value pass"]);
     assert_eq!(offered(&sandbox, "mod"), ["keyword model", "noun models"]);
+    sandbox.run(["query", "save", "gold one", "models tagged gold"]).done();
+    assert_eq!(offered(&sandbox, "query "), ["query 'gold one'"]);
     let has = |text: &str, word: &str| offered(&sandbox, text).iter().any(|c| c.ends_with(&format!(" {word}")));
     for (text, yes, no) in [
         ("models ", "trained", "using"),

@@ -1,10 +1,12 @@
 //! The language for people and programs: fmt, quote, grammar and complete.
 
+use std::rc::Rc;
+
 use lineage_query::{Candidate, complete, grammar, syntax};
 use serde_json::json;
 
 use super::completions;
-use super::question::Edition;
+use super::question::{self, Edition};
 use crate::context::Context;
 use crate::exit::ExitCode;
 
@@ -134,5 +136,6 @@ impl Complete {
 pub(super) fn candidates(context: &Context, text: &str, cursor: usize) -> anyhow::Result<Vec<Candidate>> {
     let session = context.open()?;
     let (now, environments) = (context.now(), &session.config.environments);
-    session.with_view(|view| Ok(complete(view, text, cursor, now, environments)))
+    let events = question::whole_events(&session);
+    session.with_view(|view| Ok(complete(view, text, cursor, now, environments, Rc::clone(&events))))
 }

@@ -189,7 +189,7 @@ pub(super) fn answered_for_programs(view: &View, request: &Request<'_>) -> Resul
 }
 
 /// Whole events, from the journal, so that a question never waits for the event store.
-fn whole_events(session: &Session) -> ReadEvent {
+pub(super) fn whole_events(session: &Session) -> ReadEvent {
     let journal = session.store.journal().clone();
     Rc::new(move |position| {
         let record = journal.get(position.into())?;

@@ -1,16 +1,16 @@
 //! What may be written at a cursor: words that the grammar takes there, and names of the store that fit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use lineage_store::StoreError;
+use lineage_store::event::Kind as EventKind;
 use lineage_store::graph::{EntityId, Symbol, View};
 use lineage_store::time::Time;
 use serde_json::{Value, json};
 
 use super::attribute::BuiltIn;
 use super::names;
-use super::whole::Whole;
+use super::whole::{ReadEvent, Whole};
 use super::world::World;
 use crate::syntax::ast::{Kind, Span};
 use crate::syntax::{self, Expected, NOUNS, NamePosition, expected_at, quote, takes};
@@ -23,7 +23,7 @@ const NAMES_MAX: usize = 1000;
 pub struct Candidate {
     /// What to write, quoted where the language needs it.
     pub text: String,
-    /// `keyword`, `noun`, `version`, `agent`, `tag`, `environment`, `attribute`, `value`, or a kind of entity.
+    /// `keyword`, `noun`, `version`, `agent`, `tag`, `environment`, `attribute`, `value`, `query`, or a kind of entity.
     pub kind: &'static str,
     /// What it is.
     pub doc: String,
@@ -40,12 +40,19 @@ impl Candidate {
 }
 
 /// What may be written at byte `cursor` of a text, best first; what follows the cursor is not looked at.
-pub fn complete(view: &View, text: &str, cursor: usize, now: Time, environments: &[String]) -> Vec<Candidate> {
+///
+/// Names are in the index, but for those of saved queries, for which `events` is asked.
+pub fn complete(
+    view: &View,
+    text: &str,
+    cursor: usize,
+    now: Time,
+    environments: &[String],
+    events: ReadEvent,
+) -> Vec<Candidate> {
     let expected = expected_at(text, cursor);
     let typed = text.get(expected.replace.start..expected.replace.end).unwrap_or_default();
-    // Names are in the index; no whole event is read for them.
-    let unread = |position| Err(StoreError::BeyondHead { position: u64::from(position), count: 0 });
-    let world = World::new(view.clone(), now, now, false, Rc::new(Whole::new(Rc::new(unread))));
+    let world = World::new(view.clone(), now, now, false, Rc::new(Whole::new(events)));
     let catalog = Catalog { world: &world, environments };
     let mut found = Found {
         replace: expected.replace,
@@ -123,7 +130,21 @@ impl Catalog<'_> {
             NamePosition::Slot => self.slots(found),
             NamePosition::Attribute => self.attributes(found),
             NamePosition::Value(attribute) => self.values(attribute, found),
-            NamePosition::SavedQuery => {}
+            NamePosition::SavedQuery => self.saved_queries(found),
+        }
+    }
+
+    /// The newest text of each saved query tells what it is.
+    fn saved_queries(&self, found: &mut Found) {
+        let mut texts = BTreeMap::new();
+        for position in self.world.view.events_of_kind(EventKind::SaveQuery) {
+            let Some(event) = self.world.whole.event(position) else { continue };
+            if let (Some(name), Some(text)) = (event.args.text("name"), event.args.text("query")) {
+                texts.insert(name, text);
+            }
+        }
+        for (name, text) in texts {
+            found.offer_name(&name, "query", text);
         }
     }
 
