@@ -133,7 +133,7 @@ const ERRORS: [(&str, &str); 28] = [
     ("E0204", "model churn@v99"),
     ("E0301", "models where nosuch > 1"),
     ("E0303", "models where created = 'x'"),
-    ("E0304", "models live in (model churn)"),
+    ("E0304", "models live in model churn"),
     ("E0305", "models where owner = :x"),
     ("E0401", "models as of 2100-01-01"),
     ("E0402", "audits between 2026-02-01 and 2026-01-01"),

@@ -20,6 +20,9 @@ pub(super) fn operand<'a>(i: Tokens<'a>, scope: &Scope<'_>, shape: Shape) -> Res
     if let Some(found) = listed(i) {
         return found;
     }
+    if shape.slot {
+        return slot(i, scope);
+    }
     let (quantifier, inner) = quantifier(i);
     let (rest, set) = if inner.sees("(") {
         parenthesised(inner)?
@@ -33,10 +36,18 @@ pub(super) fn operand<'a>(i: Tokens<'a>, scope: &Scope<'_>, shape: Shape) -> Res
         let scope = Scope { noun: noun.span, mask, outer: Some(scope), enclosing: shape, closed_only: false };
         inner.nested(|_| open_noun(after, Set::Kind(noun), &scope))?
     } else {
-        let (rest, set) = reference(inner, shape.slot)?;
+        let (rest, set) = reference(inner, false)?;
         ambiguity::refuse_list(inner, rest, scope.closed_only)?;
         (rest, set)
     };
+    Ok((rest, Operand { quantifier, set, span: rest.span_from(i) }))
+}
+
+/// Slots are named, they are no members of a set; on its own, so that nesting needs no more stack.
+fn slot<'a>(i: Tokens<'a>, scope: &Scope<'_>) -> Res<'a, Operand> {
+    let (quantifier, inner) = quantifier(i);
+    let (rest, set) = reference(inner, true)?;
+    ambiguity::refuse_list(inner, rest, scope.closed_only)?;
     Ok((rest, Operand { quantifier, set, span: rest.span_from(i) }))
 }
 
