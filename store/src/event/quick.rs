@@ -44,10 +44,11 @@ impl Draft {
 struct Seen(u32);
 
 impl Seen {
-    fn once(&mut self, field: u32) -> Option<()> {
-        let is_new = self.0 & field == 0;
+    /// The bit of a field that is known and was not met before.
+    fn once(&mut self, name: &str) -> Option<u32> {
+        let field = field::of(name).filter(|field| self.0 & field == 0)?;
         self.0 |= field;
-        is_new.then_some(())
+        Some(field)
     }
 
     fn has(&self, fields: u32) -> bool {
@@ -58,41 +59,48 @@ impl Seen {
 /// One bit a field.
 mod field {
     macro_rules! bits {
-        ($($name:ident = $bit:literal),+ $(,)?) => { $(pub(super) const $name: u32 = 1 << $bit;)+ };
+        ($($name:ident = $text:literal = $bit:literal),+ $(,)?) => {
+            $(pub(super) const $name: u32 = 1 << $bit;)+
+
+            /// The bit of a field that this reader knows.
+            pub(super) fn of(name: &str) -> Option<u32> {
+                match name { $($text => Some($name),)+ _ => None }
+            }
+        };
     }
     bits!(
-        V = 0,
-        KIND = 1,
-        ID = 2,
-        TIME = 3,
-        ACTOR = 4,
-        NAMESPACE = 5,
-        JOB = 6,
-        RUN = 7,
-        ATTEMPT = 8,
-        STATE = 9,
-        PARENT = 10,
-        INPUTS = 11,
-        OUTPUTS = 12,
-        ABOUT = 13,
-        ENVIRONMENT = 14,
-        SERVICE = 15,
-        OUTCOME = 16,
-        PARAMS = 17,
-        METRICS = 18,
-        TAGS = 19,
-        CODE = 20,
-        SOFTWARE = 21,
-        FACETS = 22,
-        ARGS = 23,
-        NAME = 24,
-        VERSION = 25,
-        DIGEST = 26,
-        ROLE = 27,
-        SIZE = 28,
-        ROWS = 29,
-        FROM = 30,
-        INFERRED = 31,
+        V = "v" = 0,
+        KIND = "kind" = 1,
+        ID = "id" = 2,
+        TIME = "time" = 3,
+        ACTOR = "actor" = 4,
+        NAMESPACE = "namespace" = 5,
+        JOB = "job" = 6,
+        RUN = "run" = 7,
+        ATTEMPT = "attempt" = 8,
+        STATE = "state" = 9,
+        PARENT = "parent" = 10,
+        INPUTS = "inputs" = 11,
+        OUTPUTS = "outputs" = 12,
+        ABOUT = "about" = 13,
+        ENVIRONMENT = "environment" = 14,
+        SERVICE = "service" = 15,
+        OUTCOME = "outcome" = 16,
+        PARAMS = "params" = 17,
+        METRICS = "metrics" = 18,
+        TAGS = "tags" = 19,
+        CODE = "code" = 20,
+        SOFTWARE = "software" = 21,
+        FACETS = "facets" = 22,
+        ARGS = "args" = 23,
+        NAME = "name" = 24,
+        VERSION = "version" = 25,
+        DIGEST = "digest" = 26,
+        ROLE = "role" = 27,
+        SIZE = "size" = 28,
+        ROWS = "rows" = 29,
+        FROM = "from" = 30,
+        INFERRED = "inferred" = 31,
     );
 }
 
@@ -144,106 +152,82 @@ impl<'a> Reader<'a> {
     }
 
     fn field(&mut self, key: &str, event: &mut Event, draft: &mut Draft) -> Option<()> {
-        let seen = &mut draft.seen;
-        match key {
-            "v" => {
-                seen.once(field::V)?;
+        let field = draft.seen.once(key)?;
+        match field {
+            field::V => {
                 (self.number()? == 1).then_some(())?;
             }
-            "kind" => {
-                seen.once(field::KIND)?;
+            field::KIND => {
                 event.kind = Kind::from_word(self.scan.plain()?)?;
             }
-            "id" => {
-                seen.once(field::ID)?;
+            field::ID => {
                 event.id = Some(self.text()?);
             }
-            "time" => {
-                seen.once(field::TIME)?;
+            field::TIME => {
                 event.time = Some(self.scan.plain()?.parse().ok()?);
             }
-            "actor" => {
-                seen.once(field::ACTOR)?;
+            field::ACTOR => {
                 event.actor = self.text()?;
             }
-            "namespace" => {
-                seen.once(field::NAMESPACE)?;
+            field::NAMESPACE => {
                 event.namespace = self.text()?;
             }
-            "job" => {
-                seen.once(field::JOB)?;
+            field::JOB => {
                 event.job = Some(self.text()?);
             }
-            "run" => {
-                seen.once(field::RUN)?;
+            field::RUN => {
                 event.run = Some(self.text()?);
             }
-            "attempt" => {
-                seen.once(field::ATTEMPT)?;
+            field::ATTEMPT => {
                 let number = self.number()?;
                 event.attempt = Some(u32::from(u16::try_from(number).ok().filter(|n| *n > 0)?));
             }
-            "state" => {
-                seen.once(field::STATE)?;
+            field::STATE => {
                 event.state = State::from_word(self.scan.plain()?)?;
             }
-            "parent" => {
-                seen.once(field::PARENT)?;
+            field::PARENT => {
                 event.parent = Some(self.parent()?);
             }
-            "inputs" => {
-                seen.once(field::INPUTS)?;
+            field::INPUTS => {
                 event.inputs = self.list(Self::input)?;
                 (event.inputs.len() <= REFS_MAX).then_some(())?;
             }
-            "outputs" => {
-                seen.once(field::OUTPUTS)?;
+            field::OUTPUTS => {
                 event.outputs = self.list(Self::output)?;
                 (event.outputs.len() <= REFS_MAX).then_some(())?;
             }
-            "about" => {
-                seen.once(field::ABOUT)?;
+            field::ABOUT => {
                 event.about = self.list(Self::about)?;
                 (event.about.len() <= REFS_MAX).then_some(())?;
             }
-            "environment" => {
-                seen.once(field::ENVIRONMENT)?;
+            field::ENVIRONMENT => {
                 event.environment = Some(self.text()?);
             }
-            "service" => {
-                seen.once(field::SERVICE)?;
+            field::SERVICE => {
                 event.service = Some(self.text()?);
             }
-            "outcome" => {
-                seen.once(field::OUTCOME)?;
+            field::OUTCOME => {
                 event.outcome = Some(Outcome::from_word(self.scan.plain()?)?);
             }
-            "params" => {
-                seen.once(field::PARAMS)?;
+            field::PARAMS => {
                 event.params = self.json()?;
             }
-            "metrics" => {
-                seen.once(field::METRICS)?;
+            field::METRICS => {
                 event.metrics = self.json()?;
             }
-            "tags" => {
-                seen.once(field::TAGS)?;
+            field::TAGS => {
                 event.tags = self.list(Self::text)?;
             }
-            "code" => {
-                seen.once(field::CODE)?;
+            field::CODE => {
                 event.code = self.json()?;
             }
-            "software" => {
-                seen.once(field::SOFTWARE)?;
+            field::SOFTWARE => {
                 event.software = self.json()?;
             }
-            "facets" => {
-                seen.once(field::FACETS)?;
+            field::FACETS => {
                 event.facets = self.json()?;
             }
-            "args" => {
-                seen.once(field::ARGS)?;
+            field::ARGS => {
                 draft.args = self.json()?;
             }
             _ => return None,
@@ -256,13 +240,12 @@ impl<'a> Reader<'a> {
         let (mut namespace, mut job, mut run) = (None, None, None);
         let mut seen = Seen::default();
         self.object(|reader, key| {
-            let (bit, target) = match key {
-                "namespace" => (field::NAMESPACE, &mut namespace),
-                "job" => (field::JOB, &mut job),
-                "run" => (field::RUN, &mut run),
+            let target = match seen.once(key)? {
+                field::NAMESPACE => &mut namespace,
+                field::JOB => &mut job,
+                field::RUN => &mut run,
                 _ => return None,
             };
-            seen.once(bit)?;
             *target = Some(reader.text()?);
             Some(())
         })?;
@@ -273,20 +256,17 @@ impl<'a> Reader<'a> {
         let mut input = Input { reference: Ref::default(), role: Role::Data, size: None, inferred: false };
         let mut seen = Seen::default();
         self.object(|reader, key| {
-            match key {
-                "role" => {
-                    seen.once(field::ROLE)?;
+            match seen.once(key)? {
+                field::ROLE => {
                     input.role = Role::from_word(reader.scan.plain()?)?;
                 }
-                "size" => {
-                    seen.once(field::SIZE)?;
+                field::SIZE => {
                     input.size = Some(reader.number()?);
                 }
-                "inferred" => {
-                    seen.once(field::INFERRED)?;
+                field::INFERRED => {
                     input.inferred = reader.scan.boolean()?;
                 }
-                _ => reader.reference(key, &mut input.reference, &mut seen)?,
+                field => reader.reference(field, &mut input.reference)?,
             }
             Some(())
         })?;
@@ -297,24 +277,20 @@ impl<'a> Reader<'a> {
         let mut output = Output::default();
         let mut seen = Seen::default();
         self.object(|reader, key| {
-            match key {
-                "size" => {
-                    seen.once(field::SIZE)?;
+            match seen.once(key)? {
+                field::SIZE => {
                     output.size = Some(reader.number()?);
                 }
-                "rows" => {
-                    seen.once(field::ROWS)?;
+                field::ROWS => {
                     output.rows = Some(reader.number()?);
                 }
-                "tags" => {
-                    seen.once(field::TAGS)?;
+                field::TAGS => {
                     output.tags = reader.list(Self::text)?;
                 }
-                "from" => {
-                    seen.once(field::FROM)?;
+                field::FROM => {
                     output.from = Some(reader.list(|r| u32::try_from(r.number()?).ok())?);
                 }
-                _ => reader.reference(key, &mut output.reference, &mut seen)?,
+                field => reader.reference(field, &mut output.reference)?,
             }
             Some(())
         })?;
@@ -324,30 +300,25 @@ impl<'a> Reader<'a> {
     /// A thing; what names a run or an event is rare.
     fn about(&mut self) -> Option<About> {
         let (mut reference, mut seen) = (Ref::default(), Seen::default());
-        self.object(|reader, key| reader.reference(key, &mut reference, &mut seen))?;
+        self.object(|reader, key| reader.reference(seen.once(key)?, &mut reference))?;
         is_whole(&reference).then_some(About::Thing(reference))
     }
 
-    fn reference(&mut self, key: &str, reference: &mut Ref, seen: &mut Seen) -> Option<()> {
-        match key {
-            "kind" => {
-                seen.once(field::KIND)?;
+    fn reference(&mut self, field: u32, reference: &mut Ref) -> Option<()> {
+        match field {
+            field::KIND => {
                 reference.kind = Some(EntityKind::from_word(self.scan.plain()?)?);
             }
-            "namespace" => {
-                seen.once(field::NAMESPACE)?;
+            field::NAMESPACE => {
                 reference.namespace = Some(self.text()?);
             }
-            "name" => {
-                seen.once(field::NAME)?;
+            field::NAME => {
                 reference.name = Some(self.text()?);
             }
-            "version" => {
-                seen.once(field::VERSION)?;
+            field::VERSION => {
                 reference.version = Some(self.text()?);
             }
-            "digest" => {
-                seen.once(field::DIGEST)?;
+            field::DIGEST => {
                 reference.digest = Some(self.scan.plain()?.parse().ok()?);
             }
             // Labels and further digests come from receivers, which build events without text.
