@@ -241,13 +241,11 @@ impl Load<'_, '_> {
         for parsed in &mut *pieces {
             events.append(&mut parsed.events);
         }
-        let again = || pieces.iter().flat_map(|parsed| translate::again(&parsed.bytes, &parsed.items, self.options));
-        let done = match self.append_once(events) {
-            // A damaged graph index is given up by the failed append; the next one folds the journal.
-            Err(StoreError::Corrupt { .. }) => self.append_once(again().collect()),
-            result => result,
+        let again = || {
+            let again = |parsed: &Parsed| translate::again(&parsed.bytes, &parsed.items, self.options);
+            pieces.iter().flat_map(again).collect()
         };
-        let Done { appended, events } = match done {
+        let Done { appended, events } = match self.append_twice(events, again) {
             Ok(done) => done,
             Err(StoreError::Locked { .. }) => {
                 return pieces.iter().try_for_each(|parsed| self.spool(parsed, &parsed.items));
@@ -270,13 +268,7 @@ impl Load<'_, '_> {
         for (i, item) in parsed.items.iter().enumerate() {
             let items = &parsed.items[i..=i];
             let own = events.by_ref().take(*item.result.as_ref().unwrap_or(&0)).collect();
-            let done = match self.append_once(own) {
-                Err(StoreError::Corrupt { .. }) => {
-                    self.append_once(translate::again(&parsed.bytes, items, self.options))
-                }
-                result => result,
-            };
-            match done {
+            match self.append_twice(own, || translate::again(&parsed.bytes, items, self.options)) {
                 Ok(done) => self.settle(parsed, items, &done.appended)?,
                 Err(StoreError::Locked { .. }) => return self.spool(parsed, &parsed.items[i..]),
                 Err(error) => return Err(error),
@@ -286,6 +278,15 @@ impl Load<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Appends events; once more, and read again, if the graph index is damaged: the failed append gives it up, and the
+    /// next one folds the journal.
+    fn append_twice(&self, events: Vec<Prepared>, again: impl FnOnce() -> Vec<Prepared>) -> Result<Done, StoreError> {
+        match self.append_once(events) {
+            Err(StoreError::Corrupt { .. }) => self.append_once(again()),
+            result => result,
+        }
     }
 
     fn append_once(&self, events: Vec<Prepared>) -> Result<Done, StoreError> {
