@@ -288,13 +288,10 @@ impl Store {
         Ok(results)
     }
 
-    /// Seals the tail of a fold; under the journal's lock. What other processes sealed meanwhile is taken over first.
+    /// Seals the tail of a fold; under the journal's lock.
     fn seal(&self, fold: &mut Fold, count: u64) -> Result<()> {
         let graph = graph_folder(&self.layout)?;
-        if !folder::is_current(&graph, fold.stack())? {
-            *fold = self.open_fold(count);
-            self.fold_up_to(fold, count)?;
-        }
+        self.take_over(&graph, fold, count)?;
         folder::seal(&graph, fold)
     }
 
@@ -302,15 +299,21 @@ impl Store {
     fn seal_beside(&self, writer: &mut Writer, fold: &mut Fold, count: u64) -> Result<()> {
         let graph = graph_folder(&self.layout)?;
         self.finish_joining(writer, fold)?;
-        if !folder::is_current(&graph, fold.stack())? {
-            *fold = self.open_fold(count);
-            self.fold_up_to(fold, count)?;
-        }
+        self.take_over(&graph, fold, count)?;
         folder::seal_tail(&graph, fold)?;
         let stack = fold.stack().clone();
         let thread = std::thread::Builder::new().name("lineage-join".into());
         // What is not joined now is joined by the next seal.
         writer.joining = thread.spawn(move || folder::join(&graph, stack)).ok();
+        Ok(())
+    }
+
+    /// Takes over what other processes sealed since a fold was opened.
+    fn take_over(&self, graph: &Path, fold: &mut Fold, count: u64) -> Result<()> {
+        if !folder::is_current(graph, fold.stack())? {
+            *fold = self.open_fold(count);
+            self.fold_up_to(fold, count)?;
+        }
         Ok(())
     }
 
