@@ -479,9 +479,9 @@ fn slot_key(position: u64) -> [u8; 2] {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::unit_arg)]
+#[allow(clippy::unwrap_used, clippy::unit_arg, reason = "a panic is how a test fails")]
 mod tests;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::unit_arg)]
+#[allow(clippy::unwrap_used, clippy::unit_arg, reason = "a panic is how a test fails")]
 mod frame_tests;

@@ -226,25 +226,3 @@ fn mutations_never_panic() {
     }
     eprintln!("40000 mutations of {} documents: {n_accepted} accepted", documents.len());
 }
-
-#[test]
-#[ignore = "a measurement, not a test"]
-fn speed() {
-    let bytes = fixture("jaffle_customers_complete.json");
-    let text = std::str::from_utf8(&bytes).expect("text");
-    let json = wire::document(&bytes).expect("valid");
-    let measure = |what: &str, work: &dyn Fn()| {
-        let start = std::time::Instant::now();
-        (0..5_000).for_each(|_| work());
-        eprintln!("{what}: {:?}", start.elapsed() / 5_000);
-    };
-    measure("validate", &|| drop(std::hint::black_box(serde_json::from_str::<&serde_json::value::RawValue>(text))));
-    measure("canonical", &|| drop(std::hint::black_box(Json::canonical(text))));
-    measure("read", &|| drop(std::hint::black_box(Said::read(&json))));
-    let said = Said::read(&json).expect("valid");
-    measure("event", &|| drop(std::hint::black_box(said.event(&config()))));
-    let first = said.event(&config()).expect("valid");
-    measure("check", &|| drop(std::hint::black_box(first.check())));
-    measure("derived", &|| drop(std::hint::black_box(said.derived(&first))));
-    measure("whole", &|| drop(std::hint::black_box(translate(&bytes, &config()))));
-}

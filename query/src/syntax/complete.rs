@@ -22,21 +22,6 @@ pub struct Expected {
     pub kinds: Vec<Kind>,
 }
 
-/// Kinds that are no umbrella of others.
-const KINDS: [Kind; 11] = [
-    Kind::Dataset,
-    Kind::Model,
-    Kind::FeatureSet,
-    Kind::Artifact,
-    Kind::Agent,
-    Kind::Transform,
-    Kind::Training,
-    Kind::Evaluation,
-    Kind::Audit,
-    Kind::Deployment,
-    Kind::Retirement,
-];
-
 /// Whether a word can follow a text that ends before it: false where it fits no noun there.
 pub fn takes(before: &str, word: &str) -> bool {
     let text = format!("{} {word}", before.trim_end());
@@ -94,7 +79,9 @@ pub fn expected_at(text: &str, cursor: usize) -> Expected {
     keywords.sort_unstable();
     keywords.dedup();
     let fits = |kind: &Kind| furthest.operand.is_some_and(|mask| check::kind(*kind).meets(mask));
-    let kinds: Vec<Kind> = KINDS.into_iter().filter(fits).collect();
+    // A run and an event are umbrellas of the kinds before them.
+    let leaves = NOUN_KINDS.into_iter().filter(|kind| !matches!(kind, Kind::Run | Kind::Event));
+    let kinds: Vec<Kind> = leaves.filter(fits).collect();
     if let Some(mask) = furthest.operand {
         let noun = |word: &str| PLURALS.iter().chain(SINGULARS).position(|noun| *noun == word);
         keywords.retain(|word| noun(word).is_none_or(|at| check::kind(NOUN_KINDS[at % PLURALS.len()]).meets(mask)));

@@ -3,13 +3,13 @@
 mod block;
 mod cut;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::unit_arg)]
+#[allow(clippy::unwrap_used, clippy::unit_arg, reason = "a panic is how a test fails")]
 mod faults;
 mod head;
 mod line;
 mod medium;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::unit_arg)]
+#[allow(clippy::unwrap_used, clippy::unit_arg, reason = "a panic is how a test fails")]
 mod power_loss;
 mod read;
 mod recover;
@@ -18,13 +18,13 @@ mod repair;
 mod reserve;
 mod sealed;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::unit_arg)]
+#[allow(clippy::unwrap_used, clippy::unit_arg, reason = "a panic is how a test fails")]
 mod sealing_tests;
 mod segment;
 mod spool;
 mod survey;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::unit_arg)]
+#[allow(clippy::unwrap_used, clippy::unit_arg, reason = "a panic is how a test fails")]
 mod tests;
 mod verify;
 mod writer;
