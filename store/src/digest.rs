@@ -182,6 +182,15 @@ fn lower_hex(text: &str) -> Option<[u8; 32]> {
     Blake3::from_hex(text).filter(|_| lower).map(|digest| digest.0)
 }
 
+/// The SHA-256 of parts one after the other.
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = sha2::Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
+
 /// Streams bytes into blake3 and sha256 at once.
 #[derive(Default)]
 pub struct Hasher {

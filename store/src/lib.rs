@@ -8,6 +8,7 @@ mod event_store;
 pub mod graph;
 pub mod journal;
 mod layout;
+pub mod proof;
 mod store;
 pub mod time;
 

@@ -14,6 +14,7 @@ use crate::event_store::{EventStore, Feeder};
 use crate::graph::{Fold, Stack, View, folder, key};
 use crate::journal::{self, Head, Journal, JournalWriter, RecordBuf};
 use crate::layout::Layout;
+use crate::proof::Proofs;
 use crate::time::Time;
 
 /// A tail of this many events is sealed when a process closes the store.
@@ -156,6 +157,11 @@ impl Store {
     /// The values moved out of events.
     pub fn payloads(&self) -> &Payloads {
         &self.payloads
+    }
+
+    /// The tree over the journal, and its checkpoints.
+    pub fn proofs(&self) -> Proofs {
+        Proofs::open(&self.layout, &self.journal)
     }
 
     /// How far the journal is published.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 
 use super::Shared;
 use super::head::Head;
@@ -11,6 +12,7 @@ use super::sealed::{self, Index};
 use super::segment::{self, Chunk, Form, Segment, log_path};
 use super::verify::Damage;
 use crate::error::{Result, StoreError};
+use crate::proof::Hash;
 
 /// What a survey hands over.
 pub(crate) enum Found<'a> {
@@ -49,8 +51,102 @@ pub(crate) fn survey(shared: &Shared, head: &Head, sink: Sink<'_>) -> Result<()>
 }
 
 fn missing(shared: &Shared, positions: Range<u64>, sink: Sink<'_>) -> Result<()> {
+    sink(Found::Damage(missing_segment(shared, &positions)))
+}
+
+fn missing_segment(shared: &Shared, positions: &Range<u64>) -> Damage {
     let file = log_path(&shared.dir, positions.start);
-    sink(Found::Damage(Damage::new(file, 0, positions.start, &positions, "the segment is missing")))
+    Damage::new(file, 0, positions.start, positions, "the segment is missing")
+}
+
+/// What is in one segment: the hashes of the good records, and every damage.
+#[derive(Default)]
+pub(crate) struct Surveyed {
+    /// The positions that it should hold.
+    pub(crate) positions: Range<u64>,
+    pub(crate) leaves: Vec<(u64, Hash)>,
+    pub(crate) damage: Vec<Damage>,
+    /// Of the last good record.
+    pub(crate) checksum: Option<u32>,
+}
+
+/// Surveys the segments from that of a position on, by several threads, and hands them over in order.
+///
+/// Each thread has every n-th segment and is at most two ahead, so memory is bounded.
+pub(crate) fn survey_hashed(
+    shared: &Shared,
+    head: &Head,
+    from: u64,
+    n_threads: usize,
+    sink: &mut dyn FnMut(Surveyed) -> Result<()>,
+) -> Result<()> {
+    let mut segments = segment::list(&shared.dir)?;
+    segments.retain(|segment| segment.base <= head.segment);
+    let plan: Vec<(Segment, Range<u64>)> = (0..segments.len())
+        .map(|i| {
+            let last = if segments[i].base == head.segment { head.count } else { head.segment };
+            let end = segments.get(i + 1).map_or(last, |next| next.base).min(head.count);
+            (segments[i], segments[i].base..end)
+        })
+        .filter(|(segment, positions)| positions.end > from || segment.base == head.segment)
+        .collect();
+    let n_threads = n_threads.clamp(1, plan.len().max(1));
+    let mut at = plan.first().map_or(from, |(segment, _)| segment.base.min(from));
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..n_threads)
+            .map(|worker| {
+                let (done, taken) = sync_channel(1);
+                let mine = plan.iter().skip(worker).step_by(n_threads);
+                scope.spawn(move || {
+                    for (segment, positions) in mine {
+                        // Nobody listens once something failed.
+                        if done.send(hash_segment(shared, *segment, positions.clone(), head)).is_err() {
+                            break;
+                        }
+                    }
+                });
+                taken
+            })
+            .collect();
+        for (i, (segment, _)) in plan.iter().enumerate() {
+            let Ok(surveyed) = workers[i % n_threads].recv() else {
+                return Err(StoreError::corrupt(segment.path(&shared.dir), 0, "it could not be read to its end"));
+            };
+            let (surveyed, end) = surveyed?;
+            if segment.base > at {
+                sink(lost(shared, at..segment.base))?;
+            }
+            let wanted = surveyed.positions.end;
+            sink(surveyed)?;
+            at = end;
+            if at < wanted {
+                sink(lost(shared, at..wanted))?;
+                at = wanted;
+            }
+        }
+        let is_short = segments.last().is_none_or(|last| last.base < head.segment);
+        if at < head.count || is_short { sink(lost(shared, at..head.count)) } else { Ok(()) }
+    })
+}
+
+fn lost(shared: &Shared, positions: Range<u64>) -> Surveyed {
+    Surveyed { damage: vec![missing_segment(shared, &positions)], positions, ..Surveyed::default() }
+}
+
+/// Surveys one segment; what is in it, and where it ends.
+fn hash_segment(shared: &Shared, segment: Segment, positions: Range<u64>, head: &Head) -> Result<(Surveyed, u64)> {
+    let mut surveyed = Surveyed { positions: positions.clone(), ..Surveyed::default() };
+    let end = survey_segment(shared, segment, positions, head, &mut |found| {
+        match found {
+            Found::Record(record) => {
+                surveyed.leaves.push((record.position, Hash::leaf(record.leaf)));
+                surveyed.checksum = parse(record.line).ok().map(|(_, crc)| crc);
+            }
+            Found::Damage(damage) => surveyed.damage.push(damage),
+        }
+        Ok(())
+    })?;
+    Ok((surveyed, end))
 }
 
 /// Reads one segment, which should hold the positions given; where it ends.

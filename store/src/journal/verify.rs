@@ -4,14 +4,13 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use super::head::Head;
-use super::survey::{Found, survey};
-use super::{Journal, cut, line, segment};
+use super::survey::{Found, survey, survey_hashed};
+use super::{Journal, cut, segment};
 use crate::error::{Result, StoreError};
+use crate::proof::Hash;
 
 /// Further damage is counted, not listed.
 const LISTED_MAX: usize = 10_000;
-/// Progress is told this often, in records.
-const PROGRESS_EVERY: u64 = 4096;
 
 /// A place in the journal that is not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +43,9 @@ pub struct CutFile {
 pub struct JournalReport {
     /// How many events the head names.
     pub count: u64,
-    /// How many of them are good.
+    /// Where reading began; what is before was not read.
+    pub first: u64,
+    /// How many of those that were read are good.
     pub good: u64,
     /// Every damage, in the order of positions; at most 10,000 are listed.
     pub damage: Vec<Damage>,
@@ -78,30 +79,51 @@ impl Journal {
 
     /// Checks every record, every checksum and the head; `progress` is told (events seen, events).
     pub fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<JournalReport> {
+        self.verify_from(0, 1, progress, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Journal::verify`], from the segment of a position on and by several threads; `leaf` is given the hash of
+    /// each event from the position on, in order, and `None` for one that cannot be read.
+    pub fn verify_from(
+        &self,
+        from: u64,
+        n_threads: usize,
+        progress: &mut dyn FnMut(u64, u64),
+        leaf: &mut dyn FnMut(u64, Option<Hash>) -> Result<()>,
+    ) -> Result<JournalReport> {
         let head = self.head()?;
-        let mut report = JournalReport { count: head.count, ..JournalReport::default() };
+        let mut report = JournalReport { count: head.count, first: from, ..JournalReport::default() };
         let path = self.shared.head_path();
         let file = File::open(&path).map_err(StoreError::io("open", &path))?;
         for offset in Head::damaged_slots(&file, &path)? {
             let what = "a slot of the head cannot be read";
             report.add(Damage::new(path.clone(), offset, head.segment, &(head.count..head.count), what));
         }
-        let mut last = None;
-        self.survey(&head, &mut |found| {
-            match found {
-                Found::Record(record) => {
-                    report.good += 1;
-                    if record.position + 1 == head.count {
-                        last = line::parse(record.line).ok().map(|(_, crc)| crc);
-                    }
-                    if report.good.is_multiple_of(PROGRESS_EVERY) {
-                        progress(record.position, head.count);
-                    }
-                }
-                Found::Damage(damage) => report.add(damage),
+        let (mut last, mut next) = (None, from);
+        survey_hashed(&self.shared, &head, from, n_threads, &mut |surveyed| {
+            report.first = report.first.min(surveyed.positions.start);
+            report.good += surveyed.leaves.len() as u64;
+            for damage in surveyed.damage {
+                report.add(damage);
             }
+            for (position, hash) in surveyed.leaves {
+                for lost in next..position {
+                    leaf(lost, None)?;
+                }
+                if position >= next {
+                    leaf(position, Some(hash))?;
+                    next = position + 1;
+                }
+                if position + 1 == head.count {
+                    last = surveyed.checksum;
+                }
+            }
+            progress(surveyed.positions.end, head.count);
             Ok(())
         })?;
+        for lost in next..head.count {
+            leaf(lost, None)?;
+        }
         if head.last > 0 && last.is_some_and(|crc| crc != head.checksum) {
             let what = "the last record is not the one that the head names";
             report.add(Damage::new(path, 0, head.segment, &(head.count - 1..head.count), what));

@@ -1,0 +1,207 @@
+//! The proofs of a store: tree heads at any position, proofs under them, and checkpoints that are signed as it grows.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::checkpoint::SignedCheckpoint;
+use super::checkpoints::Checkpoints;
+use super::edge::Edge;
+use super::key::Signer;
+use super::tiles::{TILE_HASHES, Tiles};
+use super::tree::{self, Hash, complete};
+use crate::error::{Result, StoreError};
+use crate::journal::Journal;
+use crate::layout::Layout;
+
+/// Tiles kept in memory; each has 8 KiB.
+const TILES_KEPT: usize = 1024;
+/// When so many tiles were written for one checkpoint, one sync of the file system is cheaper than one for each.
+const TILES_SYNCED_ONE_BY_ONE: u64 = 4;
+
+/// What became of growing the tree and signing its head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advanced {
+    /// A new checkpoint was signed and published.
+    Signed(SignedCheckpoint),
+    /// The newest checkpoint covers every event.
+    Current(Option<SignedCheckpoint>),
+    /// Another process is signing just now.
+    Busy,
+}
+
+/// A tile in memory, by level and index.
+type Kept = RefCell<HashMap<(u32, u64), Rc<Vec<Hash>>>>;
+
+/// The tree over the journal of a store, and its checkpoints.
+///
+/// It only reads, but for [`Proofs::advance`]; what is not in tiles yet is hashed from the journal.
+pub struct Proofs {
+    journal: Journal,
+    tiles: Tiles,
+    checkpoints: Checkpoints,
+    kept: Kept,
+}
+
+impl Proofs {
+    /// The proofs of a store.
+    pub fn open(layout: &Layout, journal: &Journal) -> Self {
+        Self {
+            journal: journal.clone(),
+            tiles: Tiles::new(&layout.part("tiles")),
+            checkpoints: Checkpoints::new(&layout.part("checkpoints")),
+            kept: Kept::default(),
+        }
+    }
+
+    /// The checkpoints.
+    pub fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
+    }
+
+    pub(super) fn tiles(&self) -> &Tiles {
+        &self.tiles
+    }
+
+    /// The root of the tree of the first `size` events. Reads a few tiles, and the journal past the last of them.
+    pub fn root_at(&self, size: u64) -> Result<Hash> {
+        self.check(size)?;
+        tree::root(size, &mut |level, index| self.node(level, index, size))
+    }
+
+    /// The proof that the event at a position is in the tree of the first `size` events; `None` if it is not.
+    pub fn inclusion(&self, position: u64, size: u64) -> Result<Option<Vec<Hash>>> {
+        self.check(size)?;
+        tree::prove_inclusion(position, size, &mut |level, index| self.node(level, index, size))
+    }
+
+    /// The proof that the tree of `old` events is the beginning of that of `new`; `None` if `old` is greater.
+    pub fn consistency(&self, old: u64, new: u64) -> Result<Option<Vec<Hash>>> {
+        self.check(new)?;
+        tree::prove_consistency(old, new, &mut |level, index| self.node(level, index, new))
+    }
+
+    /// The hashes of a tile of the tree of `size` events; as many as it has.
+    pub fn tile(&self, level: u32, index: u64, size: u64) -> Result<Vec<Hash>> {
+        self.check(size)?;
+        let rows = size.checked_shr(8 * level).unwrap_or(0);
+        let width = rows.saturating_sub(index * TILE_HASHES).min(TILE_HASHES);
+        self.hashes(level, index, width as usize).map(|hashes| hashes[..width as usize].to_vec())
+    }
+
+    fn check(&self, size: u64) -> Result<()> {
+        let count = self.journal.head()?.count;
+        if size <= count { Ok(()) } else { Err(StoreError::BeyondHead { position: size, count }) }
+    }
+
+    /// The hash of a complete subtree of the tree of `size` leaves.
+    fn node(&self, level: u32, index: u64, size: u64) -> Result<Hash> {
+        let (tile_level, height) = (level / 8, level % 8);
+        let first = index << height;
+        let (tile, at) = (first / TILE_HASHES, (first % TILE_HASHES) as usize);
+        let rows = size >> (8 * tile_level);
+        let width = (rows - tile * TILE_HASHES).min(TILE_HASHES) as usize;
+        let hashes = self.hashes(tile_level, tile, width)?;
+        Ok(complete(&hashes[at..at + (1 << height)]))
+    }
+
+    /// The first hashes of a tile, `width` or more of them: stored, else computed from the level below.
+    fn hashes(&self, level: u32, index: u64, width: usize) -> Result<Rc<Vec<Hash>>> {
+        if let Some(kept) = self.kept.borrow().get(&(level, index)).filter(|kept| kept.len() >= width) {
+            return Ok(Rc::clone(kept));
+        }
+        let mut hashes = self.tiles.read(level, index, width)?;
+        if hashes.len() < width {
+            self.complete_tile(level, index, width, &mut hashes)?;
+        }
+        let hashes = Rc::new(hashes);
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() >= TILES_KEPT {
+            kept.clear();
+        }
+        kept.insert((level, index), Rc::clone(&hashes));
+        Ok(hashes)
+    }
+
+    /// Adds the hashes that are not stored.
+    fn complete_tile(&self, level: u32, index: u64, width: usize, hashes: &mut Vec<Hash>) -> Result<()> {
+        let first = index * TILE_HASHES;
+        if level == 0 {
+            let (from, end) = (first + hashes.len() as u64, first + width as u64);
+            return self.journal.read_from(from, end, &mut |record| {
+                hashes.push(Hash::leaf(record.leaf));
+                Ok(())
+            });
+        }
+        for below in first + hashes.len() as u64..first + width as u64 {
+            let tile = self.hashes(level - 1, below, TILE_HASHES as usize)?;
+            hashes.push(complete(&tile));
+        }
+        Ok(())
+    }
+
+    /// Grows the tiles to the journal's head, signs the head and publishes it as the newest checkpoint.
+    ///
+    /// Nothing is signed that contradicts the newest checkpoint: a journal that became shorter, or tiles that do not
+    /// have its root, are an error.
+    pub fn advance(&self, signer: &Signer) -> Result<Advanced> {
+        let count = self.journal.head()?.count;
+        let latest = self.checkpoints.latest()?;
+        if latest.as_ref().is_some_and(|latest| latest.size() == count) || count == 0 {
+            return Ok(Advanced::Current(latest));
+        }
+        let Some(_lock) = self.checkpoints.lock()? else { return Ok(Advanced::Busy) };
+        // Another process may have signed meanwhile.
+        let latest = self.checkpoints.latest()?;
+        let mut edge = self.edge_of(latest.as_ref(), signer)?;
+        if edge.size() == count {
+            return Ok(Advanced::Current(latest));
+        }
+        self.grow(&mut edge, count)?;
+        let signed = SignedCheckpoint::sign(count, edge.root(), signer);
+        self.checkpoints.publish(&signed)?;
+        Ok(Advanced::Signed(signed))
+    }
+
+    /// The edge that the newest checkpoint vouches for.
+    fn edge_of(&self, latest: Option<&SignedCheckpoint>, signer: &Signer) -> Result<Edge> {
+        let Some(latest) = latest else { return Ok(Edge::default()) };
+        let damaged = |what: String| StoreError::corrupt(self.checkpoints.latest_path(), 0, what);
+        latest.verify(signer.public()).map_err(|error| damaged(error.to_string()))?;
+        let (size, count) = (latest.size(), self.journal.head()?.count);
+        if size > count {
+            return Err(damaged(format!("it covers {size} events, the journal has {count}")));
+        }
+        let edge = Edge::load(size, |level, index, width| {
+            self.hashes(level, index, width).map(|hashes| hashes[..width].to_vec())
+        })?;
+        if edge.root() == latest.root() {
+            return Ok(edge);
+        }
+        Err(damaged(format!("its tree head is {}, that of the tiles is {}", latest.root(), edge.root())))
+    }
+
+    /// Adds the events up to a count, and writes the tiles that changed.
+    fn grow(&self, edge: &mut Edge, count: u64) -> Result<()> {
+        let before: Vec<(u32, u64)> = edge.partial().map(|(level, index, _)| (level, index)).collect();
+        let one_by_one = count - edge.size() <= TILES_SYNCED_ONE_BY_ONE * TILE_HASHES;
+        self.journal.read_from(edge.size(), count, &mut |record| {
+            edge.push(Hash::leaf(record.leaf), &mut |level, index, hashes| {
+                self.tiles.write(level, index, hashes, one_by_one)
+            })
+        })?;
+        let mut widths = HashMap::new();
+        for (level, index, hashes) in edge.partial() {
+            self.tiles.write(level, index, hashes, false)?;
+            widths.insert((level, index), hashes.len() as u64);
+        }
+        if !one_by_one {
+            self.tiles.sync()?;
+        }
+        for place in before.into_iter().chain(widths.keys().copied()) {
+            self.tiles.remove_partial(place.0, place.1, widths.get(&place).copied());
+        }
+        self.kept.borrow_mut().clear();
+        Ok(())
+    }
+}
