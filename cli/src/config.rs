@@ -1,5 +1,7 @@
 //! `config.toml` of a store: read strictly, changed line by line so that comments stay.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use lineage_store::{Layout, STORE_FORMAT};
 use serde::Deserialize;
@@ -30,6 +32,35 @@ pub(crate) struct Config {
     /// Facets that always go to payload storage.
     #[serde(default)]
     pub(crate) seal: Vec<String>,
+    /// The name of the log in checkpoints, used when its key is made.
+    #[serde(default)]
+    pub(crate) origin: Option<String>,
+    /// A file with the private key, where it is not in `keys/`.
+    #[serde(default)]
+    pub(crate) signing_key: Option<PathBuf>,
+    /// When checkpoints are signed.
+    #[serde(default)]
+    pub(crate) checkpoints: Policy,
+}
+
+/// When checkpoints are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Policy {
+    /// At the end of every command that writes, and once a second while it does.
+    #[default]
+    Auto,
+    /// By `lineage checkpoint` only.
+    Manual,
+}
+
+impl Policy {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Manual => "manual",
+        }
+    }
 }
 
 /// One setting as text.
@@ -42,11 +73,14 @@ pub(crate) enum Value {
 }
 
 /// Names of the settings, what each is for, and whether it is a list.
-pub(crate) const KEYS: [(&str, &str, bool); 4] = [
+pub(crate) const KEYS: [(&str, &str, bool); 7] = [
     ("format", "format of the store, set by lineage", false),
     ("environments", "names known before their first deployment", true),
     ("actor", "who acts, where neither --actor nor LINEAGE_ACTOR says so", false),
     ("seal", "facets kept in deletable storage", true),
+    ("origin", "name of the log in checkpoints; its key is made for it", false),
+    ("signing_key", "file with the private key, if it is not kept in the store", false),
+    ("checkpoints", "auto: whenever something was recorded; manual: by `lineage checkpoint` only", false),
 ];
 
 impl Config {
@@ -75,6 +109,9 @@ impl Config {
             "environments" => Some(Value::Many(self.environments.clone())),
             "actor" => self.actor.clone().map(Value::One),
             "seal" => Some(Value::Many(self.seal.clone())),
+            "origin" => self.origin.clone().map(Value::One),
+            "signing_key" => self.signing_key.as_ref().map(|path| Value::One(path.display().to_string())),
+            "checkpoints" => Some(Value::One(self.checkpoints.as_str().to_owned())),
             _ => return Err(unknown(key).into()),
         })
     }
@@ -141,6 +178,9 @@ mod tests {
         assert!(text.contains("# Settings"), "comments stay");
         let text = set(&text, "actor", &["ana \"x\"".to_owned()]).expect("set");
         assert_eq!(Config::parse(&text).expect("valid").actor.as_deref(), Some("ana \"x\""));
+        let text = set(&text, "checkpoints", &["manual".to_owned()]).expect("set");
+        assert_eq!(Config::parse(&text).expect("valid").checkpoints, Policy::Manual);
+        assert!(set(DEFAULT, "checkpoints", &["often".to_owned()]).is_err());
         assert!(set(DEFAULT, "format", &["2".to_owned()]).is_err());
         assert!(set(DEFAULT, "colour", &["red".to_owned()]).is_err());
     }

@@ -11,6 +11,7 @@ mod reference;
 mod render;
 mod session;
 mod signals;
+mod signing;
 mod state;
 mod terminal;
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 
 use lineage_store::digest::to_hex;
 use lineage_store::time::Time;
@@ -18,6 +18,13 @@ pub(crate) fn bytes<const N: usize>() -> [u8; N] {
         }
     }
     bytes
+}
+
+/// Random bytes for a key, from the system alone.
+pub(crate) fn secret() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The id of an event.

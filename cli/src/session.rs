@@ -9,11 +9,12 @@ use lineage_store::graph::View;
 use lineage_store::{Store, StoreError};
 use serde_json::json;
 
-use crate::config::Config;
+use crate::config::{Config, Policy};
 use crate::context::Context;
 use crate::exit::{ExitCode, Problem};
 use crate::random;
 use crate::render::count;
+use crate::signing;
 
 /// What a command may spend on bringing sled up to the journal.
 const CLOSE_BUDGET: Duration = Duration::from_millis(20);
@@ -139,11 +140,27 @@ impl Session {
 
     /// Closes the store after writing.
     pub(crate) fn finish(self, spooled: bool) -> ExitCode {
+        if !spooled && self.config.checkpoints == Policy::Auto {
+            self.sign_head();
+        }
         // Everything is durable already; what is not caught up now is by the next command.
         if let Err(error) = self.store.close(CLOSE_BUDGET) {
             self.context.terminal.note(&format!("the copies of the journal were not brought up to date: {error}"));
         }
         if spooled { ExitCode::Failed } else { ExitCode::Done }
+    }
+}
+
+impl Session {
+    /// Signs the head of the log as the newest checkpoint; what is not covered now is by the next command.
+    fn sign_head(&self) {
+        let signed = signing::signer(self, None).and_then(|signer| Ok(self.store.proofs().advance(&signer)?));
+        match signed {
+            // Who may write events need not be who holds the key.
+            Err(error) if signing::is_out_of_reach(&error) => {}
+            Err(error) => self.context.terminal.note(&format!("no checkpoint was signed: {error:#}")),
+            Ok(_) => {}
+        }
     }
 }
 

@@ -5,6 +5,6 @@ pub mod output;
 pub mod syntax;
 
 pub use engine::{
-    Candidate, Class, Explanation, Limits, Meaning, Operator, QueryError, ReadEvent, Request, Zone, answer,
+    Candidate, Class, Explanation, Limits, Meaning, Operator, QueryError, ReadEvent, Request, TreeHead, Zone, answer,
     check_saved, complete, explain, grammar,
 };

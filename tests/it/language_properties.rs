@@ -45,6 +45,7 @@ fn ask(view: &View, text: &str, params: &[(String, String)]) -> Result<Answer, Q
         environments: &[],
         graph: None,
         events: Rc::new(|position| Err(StoreError::BeyondHead { position: position.into(), count: 0 })),
+        head: None,
         limits: Limits::default(),
         digest_of_file: &|_| Err("no file".to_owned()),
     };

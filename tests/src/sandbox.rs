@@ -87,7 +87,7 @@ impl Sandbox {
         let mut command = Command::new(binary());
         command.args(self.now.iter().flat_map(|now| ["--now", now]));
         command.args(["--actor", ACTOR]).args(args).current_dir(self.path());
-        for name in ["LINEAGE_STORE", "LINEAGE_ACTOR", "RUST_BACKTRACE"] {
+        for name in ["LINEAGE_STORE", "LINEAGE_ACTOR", "LINEAGE_SIGNING_KEY", "RUST_BACKTRACE"] {
             command.env_remove(name);
         }
         command.stdin(Stdio::null());

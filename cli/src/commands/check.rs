@@ -79,7 +79,7 @@ impl Check {
     /// Asks a question and compares its answer with what is expected.
     fn judge(&self, session: &Session, policy: &Policy) -> Verdict {
         let (params, zone, limits) = (&policy.params[..], self.tz.clone(), self.budget.limits());
-        let asked = Asked { text: &policy.text, params, zone, limits, graph: None };
+        let asked = Asked { text: &policy.text, params, zone, limits, graph: None, head: false };
         let outcome = match asked.ask(session, answer) {
             Ok(answer) => compare(&answer, policy.expect),
             Err(error) => broken(&error),

@@ -37,7 +37,7 @@ impl Explain {
 /// Explains a question, as text or as JSON.
 pub(super) fn tell(session: &Session, question: &Question, json: bool) -> anyhow::Result<ExitCode> {
     let context = &session.context;
-    let explanation = match question.ask(session, None, explain) {
+    let explanation = match question.ask(session, None, json || context.json, explain) {
         Ok(explanation) => explanation,
         Err(error) => return question::tell_failure(context, error, &question.text()),
     };

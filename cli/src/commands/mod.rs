@@ -2,6 +2,7 @@
 
 mod add;
 mod check;
+mod checkpoint;
 pub(crate) mod completions;
 mod config;
 mod demo;
@@ -111,6 +112,8 @@ commands! {
     History(history::History),
     /// Check everything that is stored, and repair it on request
     Verify(verify::Verify),
+    /// Sign the head of the log, and hand it to those who can vouch for it
+    Checkpoint(checkpoint::Checkpoint),
     /// Build the graph index and the event store anew from the journal
     Rebuild(rebuild::Rebuild),
     /// Print the completions of a shell

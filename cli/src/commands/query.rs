@@ -68,7 +68,7 @@ impl Query {
             return self.explained(&session);
         }
         let ask = if format == Format::Table { question::answered } else { question::answered_for_programs };
-        let (answer, digits) = match self.question.ask(&session, format.nodes_max(), ask) {
+        let (answer, digits) = match self.question.ask(&session, format.nodes_max(), format != Format::Table, ask) {
             Ok(answered) => answered,
             Err(error) => return question::tell_failure(context, error, &text),
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lineage_query::output::{Answer, Expect};
 use lineage_query::syntax::EDITION;
-use lineage_query::{Class, Limits, QueryError, ReadEvent, Request, Zone, answer};
+use lineage_query::{Class, Limits, QueryError, ReadEvent, Request, TreeHead, Zone, answer};
 use lineage_store::artifact::Artifacts;
 use lineage_store::digest::Blake3;
 use lineage_store::graph::View;
@@ -69,6 +69,7 @@ impl Question {
         &self,
         session: &Session,
         graph: Option<usize>,
+        head: bool,
         ask: impl Fn(&View, &Request<'_>) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
         let asked = Asked {
@@ -77,6 +78,7 @@ impl Question {
             zone: self.tz.clone(),
             limits: self.budget.limits(),
             graph,
+            head,
         };
         asked.ask(session, ask)
     }
@@ -135,12 +137,14 @@ pub(super) struct Asked<'a> {
     pub(super) limits: Limits,
     /// To draw the answer: how many nodes it may have.
     pub(super) graph: Option<usize>,
+    /// Whether the answer is for those who look at its tree head.
+    pub(super) head: bool,
 }
 
 impl<'a> Asked<'a> {
     /// A text without parameters, limits and zone.
     pub(super) fn plain(text: &'a str) -> Self {
-        Self { text, params: &[], zone: Zone::default(), limits: Limits::default(), graph: None }
+        Self { text, params: &[], zone: Zone::default(), limits: Limits::default(), graph: None, head: false }
     }
 
     /// Asks it; if the graph index is damaged, from the journal.
@@ -159,6 +163,7 @@ impl<'a> Asked<'a> {
             environments: &session.config.environments,
             graph: self.graph,
             events: whole_events(session),
+            head: self.head.then(|| tree_head(session)),
             limits: self.limits,
             digest_of_file: &digest_of_file,
         };
@@ -195,6 +200,12 @@ pub(super) fn whole_events(session: &Session) -> ReadEvent {
         let record = journal.get(position.into())?;
         read_leaf(&record.leaf, record.received.is_some()).map(|(event, ..)| event)
     })
+}
+
+/// Tree heads, from tiles and what the journal has beyond them.
+fn tree_head(session: &Session) -> TreeHead {
+    let proofs = session.store.proofs();
+    Rc::new(move |size| proofs.root_at(size).map(|root| root.to_string()))
 }
 
 fn digest_of_file(path: &str) -> Result<Blake3, String> {

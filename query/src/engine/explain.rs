@@ -99,6 +99,8 @@ pub struct Explanation {
     pub times: Vec<(String, Time, Time)>,
     /// The log position at which it was explained.
     pub position: u64,
+    /// The tree head at that position.
+    pub head: Option<String>,
     /// The instant of `as of`.
     pub as_of: Option<Time>,
     /// The instant or position of `known at`.
@@ -297,7 +299,7 @@ impl Explanation {
             "names": names.collect::<Vec<_>>(),
             "times": times.collect::<Vec<_>>(),
             "position": self.position,
-            "head": null,
+            "head": self.head,
             "as_of": self.as_of.map(|time| time.to_string()),
             "known_at": self.known_at.map(|known| known.to_string()),
             "now": self.now.map(|time| time.to_string()),

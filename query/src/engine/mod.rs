@@ -37,7 +37,7 @@ pub use clock::Zone;
 pub use explain::{Explanation, Meaning, Operator};
 pub use failure::{Class, QueryError};
 pub use saved::check_saved;
-pub use whole::ReadEvent;
+pub use whole::{ReadEvent, TreeHead};
 
 use lineage_store::digest::Blake3;
 use lineage_store::graph::View;
@@ -69,6 +69,8 @@ pub struct Request<'a> {
     pub graph: Option<usize>,
     /// Reads a whole event by its position, for what the index does not hold.
     pub events: ReadEvent,
+    /// Tells the tree head for the answer; `None` where nobody looks at it.
+    pub head: Option<TreeHead>,
     /// What the answer may cost.
     pub limits: Limits,
     /// Reads a file of the statement (`./data.csv`) and gives the digest of its bytes.
@@ -117,7 +119,7 @@ fn answer_in(resolver: &Resolver<'_>, statement: &Statement) -> Result<Answer, Q
     Ok(Answer {
         canonical: syntax::print_english(statement),
         position: u64::from(world.view.count()).saturating_sub(1),
-        head: None,
+        head: tree_head(&world, resolver)?,
         as_of,
         known_at: known_at(statement, resolver, &world)?,
         now: resolver.used_now.borrow().then_some(world.until),
@@ -127,6 +129,12 @@ fn answer_in(resolver: &Resolver<'_>, statement: &Statement) -> Result<Answer, Q
         batch: found.batch,
         graph: found.graph,
     })
+}
+
+/// The tree head at the position of an answer.
+fn tree_head(world: &World, resolver: &Resolver<'_>) -> Result<Option<String>, QueryError> {
+    let head = resolver.request.head.as_ref().map(|head| head(world.view.count().into()));
+    Ok(head.transpose()?)
 }
 
 /// The position of `known at`, or its instant if nothing was recorded by then.
@@ -173,6 +181,7 @@ fn explain_in(resolver: &Resolver<'_>, statement: Statement) -> Result<Explanati
         names,
         times,
         position: u64::from(world.view.count()).saturating_sub(1),
+        head: tree_head(&world, resolver)?,
         as_of,
         known_at: known_at(&statement, resolver, &world)?,
         now: resolver.used_now.borrow().then_some(world.until),

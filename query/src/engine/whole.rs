@@ -10,6 +10,9 @@ use lineage_store::graph::Position;
 /// Reads the whole event at a position.
 pub type ReadEvent = Rc<dyn Fn(u32) -> Result<Event, StoreError>>;
 
+/// Tells the head of the log's tree over the first so many events, as it stands in checkpoints.
+pub type TreeHead = Rc<dyn Fn(u64) -> Result<String, StoreError>>;
+
 /// Reads whole events, and remembers the last one and whether reading failed.
 pub(crate) struct Whole {
     read: ReadEvent,

@@ -57,6 +57,7 @@ fn answered(view: &View, text: &str, now: &str) -> Result<Answer, String> {
         environments: &environments,
         graph: None,
         events: Rc::new(|position| Err(StoreError::BeyondHead { position: position.into(), count: 0 })),
+        head: None,
         limits: Limits::default(),
         zone: lineage_query::Zone::default(),
         digest_of_file: &|_| Err("no file is asked for".to_owned()),

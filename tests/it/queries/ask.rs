@@ -60,6 +60,7 @@ pub(super) fn draw(view: &View, text: &str, format: Format) -> Result<String, St
         now_is_set: false,
         environments: &[],
         zone: lineage_query::Zone::default(),
+        head: None,
         limits: lineage_query::Limits::default(),
         graph: format.nodes_max(),
         events: Rc::new(unread),
@@ -82,6 +83,7 @@ pub(super) fn ask_whole(view: &View, events: &ReadEvent, question: &Question, en
         graph: None,
         events: Rc::clone(events),
         zone: lineage_query::Zone::default(),
+        head: None,
         limits: lineage_query::Limits::default(),
         digest_of_file: &|path| Ok(Blake3::of(path.trim_start_matches("./").as_bytes())),
     };

@@ -221,6 +221,7 @@ fn ask(view: &View, text: &str) -> Result<String, QueryError> {
         graph: None,
         events: Rc::new(|position| Err(StoreError::BeyondHead { position: position.into(), count: 0 })),
         zone: lineage_query::Zone::default(),
+        head: None,
         limits: lineage_query::Limits::default(),
         digest_of_file: &|_| Err("no file".to_owned()),
     };
