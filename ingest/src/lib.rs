@@ -1,5 +1,6 @@
 //! The ways in: files of events, outside protocols, and the runner.
 
+pub mod capture;
 pub mod file;
 pub mod openlineage;
 pub mod run;

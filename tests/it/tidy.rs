@@ -16,7 +16,7 @@ const CRATES: [(&str, &str, &[&str]); 5] = [
 ];
 
 /// Outside crates and the one place where each is used. Tests may use any.
-const HOMES: [(&str, &[&str]); 23] = [
+const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli/"]),
     ("arrow", &["query/src/"]),
     ("bytemuck", &["store/src/graph/"]),
@@ -26,13 +26,14 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("ed25519_dalek", &["store/src/proof/key.rs"]),
     ("indicatif", &["cli/"]),
     ("jiff", &["store/src/time.rs", "query/src/engine/clock.rs", "cli/src/context.rs"]),
+    ("libc", &["ingest/src/capture/"]),
     ("memmap2", &["store/src/graph/mapped.rs"]),
     ("miette", &["cli/"]),
     ("mimalloc", &["cli/src/main.rs", "tests/"]),
     ("nom", &["query/src/syntax/"]),
     ("parquet", &["query/src/output/parquet.rs"]),
     ("proptest", &[]),
-    ("rustix", &["store/src/artifact/", "store/src/proof/tiles.rs", "ingest/src/run/", "cli/"]),
+    ("rustix", &["store/src/artifact/", "store/src/proof/tiles.rs", "ingest/src/capture/", "ingest/src/run/", "cli/"]),
     ("sha2", &["store/src/digest.rs"]),
     ("signal_hook", &["cli/src/signals.rs"]),
     ("sled", &["store/src/event_store.rs", "store/src/event_store/"]),
@@ -230,15 +231,15 @@ fn every_file_says_what_it_is() {
 }
 
 #[test]
-fn unsafe_code_is_in_one_file() {
-    let home = "store/src/graph/mapped.rs";
+fn unsafe_code_is_in_two_files() {
+    let homes = ["store/src/graph/mapped.rs", "ingest/src/capture/kernel.rs"];
     let is_unsafe = |text: &str| {
         code(text).any(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "unsafe"))
     };
     let sources = sources();
-    let wrong = sources.iter().filter(|(path, text)| path != home && is_unsafe(text));
+    let wrong = sources.iter().filter(|(path, text)| !homes.contains(&path.as_str()) && is_unsafe(text));
     none(&wrong.map(|(path, _)| format!("{path} has unsafe code")).collect::<Vec<_>>());
-    assert!(is_unsafe(&read(home)), "the check sees what it looks for");
+    assert!(homes.iter().all(|home| is_unsafe(&read(home))), "the check sees what it looks for");
 }
 
 /// The paths of the code map: lines such as "- `store/src/lib.rs`: …".
