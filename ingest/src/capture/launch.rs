@@ -10,7 +10,9 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::kernel::{self, Image, Stage};
+use super::role::Rules;
 use super::trace::{Completeness, Mechanism, Trace};
+use super::watch::{Failed, Watch, Way};
 
 /// Where programs are looked for when the environment names no folders, as in shells.
 const PATH_DEFAULT: &str = "/usr/local/bin:/bin:/usr/bin";
@@ -80,13 +82,31 @@ pub struct Launch {
     pub group: Group,
     /// Whether and how it is observed.
     pub mode: CaptureMode,
+    /// The folder whose files are the step's own; outside of it rules of the system apply, too.
+    pub workspace: PathBuf,
+    /// By which files get their roles.
+    pub rules: Rules,
+    /// The ways to observe that are tried, in this order.
+    pub(super) ways: &'static [Way],
 }
 
 impl Launch {
     /// A command with the caller's streams and group.
     pub fn new(argv: Vec<OsString>, cwd: PathBuf, env: Vec<(OsString, OsString)>) -> Self {
         let (stdin, stdout, stderr) = (None, None, None);
-        Self { argv, cwd, env, stdin, stdout, stderr, group: Group::default(), mode: CaptureMode::default() }
+        Self {
+            argv,
+            workspace: cwd.clone(),
+            cwd,
+            env,
+            stdin,
+            stdout,
+            stderr,
+            group: Group::default(),
+            mode: CaptureMode::default(),
+            rules: Rules::default(),
+            ways: &Way::ALL,
+        }
     }
 }
 
@@ -132,6 +152,9 @@ pub struct Started {
     group: Group,
     mode: CaptureMode,
     exit: Option<Exit>,
+    watch: Option<Watch>,
+    /// Why no better way to observe is used.
+    fallback: Option<String>,
 }
 
 /// Makes orphaned descendants of this process its children, so that none is lost sight of. Only Linux can.
@@ -141,12 +164,42 @@ pub fn become_subreaper() -> io::Result<()> {
 
 /// Starts a command; returns when its program runs.
 pub fn start(launch: &Launch) -> Result<Started, StartError> {
-    let image = image(launch)?;
-    let pid = kernel::spawn(&image).map_err(|(stage, error)| match stage {
+    let mut image = image(launch)?;
+    let mut reasons = Vec::new();
+    if matches!(launch.mode, CaptureMode::Auto | CaptureMode::Require) {
+        for way in launch.ways {
+            match way.start(&mut image, launch) {
+                Ok((pid, watch)) => return Ok(started(launch, pid, Some(watch), &reasons)),
+                Err(Failed::Start(error)) => return Err(error),
+                Err(Failed::Watch(why)) => reasons.push(format!("{}: {why}", way.mechanism().as_str())),
+            }
+        }
+        if launch.mode == CaptureMode::Require {
+            return Err(StartError::Unobservable(reasons.join("; ")));
+        }
+        image.set_gate(None);
+    }
+    let mut forked = None;
+    let pid = kernel::spawn(&image, &mut |pid| forked = Some(pid)).map_err(|failure| {
+        // What became of a child that gave up is known already.
+        forked.map(|pid| kernel::wait(pid, true).ok());
+        failed(failure, None)
+    })?;
+    Ok(started(launch, pid, None, &reasons))
+}
+
+fn started(launch: &Launch, pid: u32, watch: Option<Watch>, reasons: &[String]) -> Started {
+    let fallback = (!reasons.is_empty()).then(|| reasons.join("; "));
+    Started { pid, group: launch.group, mode: launch.mode, exit: None, watch, fallback }
+}
+
+/// What a failure to start means to the caller.
+pub(super) fn failed((stage, error): (Stage, io::Error), why: Option<String>) -> StartError {
+    match stage {
         Stage::Exec => StartError::Exec(error),
         Stage::Process => StartError::Process(error),
-    })?;
-    Ok(Started { pid, group: launch.group, mode: launch.mode, exit: None })
+        Stage::Watch => StartError::Unobservable(why.unwrap_or_else(|| error.to_string())),
+    }
 }
 
 fn image(launch: &Launch) -> Result<Image, StartError> {
@@ -199,17 +252,23 @@ impl Started {
     /// Waits for its end. Its descendants may live on.
     pub fn wait(&mut self) -> io::Result<Exit> {
         loop {
-            if let Some(exit) = self.exit {
+            if let Some(exit) = self.look(true)? {
                 return Ok(exit);
             }
-            self.exit = kernel::wait(self.pid, true)?.map(|(status, usage)| Exit { status, usage });
         }
     }
 
     /// Its end, if it has ended.
     pub fn try_wait(&mut self) -> io::Result<Option<Exit>> {
+        self.look(false)
+    }
+
+    fn look(&mut self, block: bool) -> io::Result<Option<Exit>> {
         if self.exit.is_none() {
-            self.exit = kernel::wait(self.pid, false)?.map(|(status, usage)| Exit { status, usage });
+            self.exit = match self.watch.as_ref().and_then(Watch::end) {
+                Some(end) => end.look(block)?,
+                None => kernel::wait(self.pid, block)?,
+            };
         }
         Ok(self.exit)
     }
@@ -224,11 +283,13 @@ impl Started {
 
     /// Ends the observation and tells what was observed; call it when the command and its descendants have ended.
     pub fn finish(self) -> Trace {
-        let (mechanism, completeness) = match self.mode {
-            CaptureMode::Off => (Mechanism::Off, Completeness::None),
-            _ => (Mechanism::Declared, Completeness::Declared),
+        let mut trace = match self.watch {
+            Some(watch) => watch.finish(),
+            None if self.mode == CaptureMode::Off => Trace::unobserved(Mechanism::Off, Completeness::None),
+            None => Trace::unobserved(Mechanism::Declared, Completeness::Declared),
         };
-        Trace { mechanism, completeness }
+        trace.fallback = self.fallback;
+        trace
     }
 }
 

@@ -1,8 +1,24 @@
 //! Capture: starts a command and observes which files it and its descendants read and write.
 
+mod calls;
+mod filter;
+mod hashing;
 mod kernel;
 mod launch;
+mod ledger;
+mod listing;
+mod notify;
+mod observer;
+mod packages;
+mod place;
+mod role;
+mod task;
+#[cfg(test)]
+mod tests;
 mod trace;
+mod tracer;
+mod watch;
 
 pub use launch::{CaptureMode, Exit, Group, Launch, StartError, Started, Usage, become_subreaper, start};
-pub use trace::{Completeness, Mechanism, Trace};
+pub use role::{Role, Rules};
+pub use trace::{Access, Blind, Completeness, Execution, Hole, Listing, Mechanism, Read, RoleCount, Trace};

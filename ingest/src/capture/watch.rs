@@ -1,0 +1,153 @@
+//! The watch over a command: the thread that observes it, by one of the ways that the kernel has.
+
+use std::ffi::CString;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
+
+use super::filter::{self, Action};
+use super::kernel::{self, Gate, Image, Stage};
+use super::launch::{Launch, StartError, failed};
+use super::notify;
+use super::observer::Observer;
+use super::role::Roles;
+use super::trace::{Blind, Completeness, Hole, Mechanism, Trace};
+use super::tracer::{self, End};
+
+/// A way to observe system calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Notification,
+    Tracing,
+}
+
+/// Why a command does not run under a watch.
+pub(super) enum Failed {
+    /// It would not run without one either.
+    Start(StartError),
+    /// The watch does not work.
+    Watch(String),
+}
+
+/// The thread that observes; its result is what it learned, or why it could not.
+type Supervisor = JoinHandle<Result<Observer, String>>;
+
+/// A command that is observed.
+#[derive(Debug)]
+pub(super) struct Watch {
+    way: Way,
+    stop: Arc<AtomicBool>,
+    end: Arc<End>,
+    supervisor: Supervisor,
+}
+
+impl Way {
+    /// In the order in which they are tried.
+    pub(super) const ALL: [Self; 2] = [Self::Notification, Self::Tracing];
+
+    pub(super) fn mechanism(self) -> Mechanism {
+        match self {
+            Self::Notification => Mechanism::Notification,
+            Self::Tracing => Mechanism::Ptrace,
+        }
+    }
+
+    fn action(self) -> Action {
+        match self {
+            Self::Notification => Action::Notify,
+            Self::Tracing => Action::Trace,
+        }
+    }
+
+    /// Starts a command under a watch.
+    pub(super) fn start(self, image: &mut Image, launch: &Launch) -> Result<(u32, Watch), Failed> {
+        let watch = |error: std::io::Error| Failed::Watch(error.to_string());
+        if !cfg!(target_os = "linux") || super::calls::ARCHITECTURE == 0 {
+            return Err(Failed::Watch("this system has no such calls".to_owned()));
+        }
+        let (ours, theirs) = UnixStream::pair().map_err(watch)?;
+        let probe = probe();
+        let filter = filter::program(self.action());
+        let Ok(text) = CString::new(probe.as_os_str().as_encoded_bytes()) else {
+            return Err(Failed::Watch("the probe has a null byte".to_owned()));
+        };
+        image.set_gate(Some(Gate { socket: theirs.into(), filter, action: self.action(), probe: text }));
+        let observer = Observer::new(Roles::new(launch.rules.clone(), launch.workspace.clone()));
+        let (stop, end) = (Arc::new(AtomicBool::new(false)), Arc::new(End::default()));
+        let (tell, pid) = mpsc::sync_channel(1);
+        let work = {
+            let (stop, end) = (Arc::clone(&stop), Arc::clone(&end));
+            move || self.supervise(&ours, &probe, &pid, &stop, &end, observer)
+        };
+        let supervisor = thread::Builder::new().name("capture".to_owned()).spawn(work).map_err(watch)?;
+        let mut forked = None;
+        let spawned = kernel::spawn(image, &mut |pid| {
+            forked = Some(pid);
+            tell.try_send(pid).unwrap_or_default();
+        });
+        drop(tell);
+        // The supervisor sees the end of a child that gave up, once nobody else holds its end of the gate.
+        image.set_gate(None);
+        match spawned {
+            Ok(pid) => Ok((pid, Watch { way: self, stop, end, supervisor })),
+            Err(failure) => {
+                stop.store(true, Ordering::Release);
+                let why = supervisor.join().ok().and_then(Result::err);
+                // Only now: a tracer must be the first to hear of its tasks, and has mostly waited for this one.
+                forked.map(|pid| kernel::wait(pid, true).ok());
+                if failure.0 == Stage::Watch {
+                    return Err(Failed::Watch(why.unwrap_or_else(|| failure.1.to_string())));
+                }
+                Err(Failed::Start(failed(failure, why)))
+            }
+        }
+    }
+
+    fn supervise(
+        self,
+        gate: &UnixStream,
+        probe: &Path,
+        pid: &Receiver<u32>,
+        stop: &AtomicBool,
+        end: &End,
+        mut observer: Observer,
+    ) -> Result<Observer, String> {
+        match self {
+            Self::Notification => notify::supervise(gate, probe, stop, &mut observer)?,
+            Self::Tracing => {
+                let pid = pid.recv().map_err(|_| "no process was made".to_owned())?;
+                tracer::supervise(gate, probe, pid, stop, end, &mut observer)?;
+            }
+        }
+        Ok(observer)
+    }
+}
+
+/// A path that nobody has, another one for each start.
+fn probe() -> PathBuf {
+    static STARTS: AtomicU64 = AtomicU64::new(0);
+    let n = STARTS.fetch_add(1, Ordering::Relaxed);
+    PathBuf::from(format!("/.lineage-probe/{}-{n}", std::process::id()))
+}
+
+impl Watch {
+    /// Where the end of the command is told, if not to its parent.
+    pub(super) fn end(&self) -> Option<&End> {
+        (self.way == Way::Tracing).then_some(&*self.end)
+    }
+
+    /// Ends the observation.
+    pub(super) fn finish(self) -> Trace {
+        self.stop.store(true, Ordering::Release);
+        if let Ok(Ok(observer)) = self.supervisor.join() {
+            return observer.finish(self.way.mechanism());
+        }
+        // It let the command go on only after it worked, so this is a bug; nothing that it saw can be trusted.
+        let mut trace = Trace::unobserved(self.way.mechanism(), Completeness::Partial);
+        trace.holes.push(Hole { kind: Blind::Hidden, count: 1 });
+        trace
+    }
+}
