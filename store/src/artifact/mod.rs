@@ -81,6 +81,21 @@ impl Artifacts {
         self.put_members(&source::chosen(base, files)?)
     }
 
+    /// Stores what a source gives, if its bytes have a digest; false if they have another, and nothing is kept then.
+    pub fn put_expected(&self, digest: &Blake3, source: &mut dyn std::io::Read) -> Result<bool> {
+        let mut folders = BTreeSet::new();
+        // No file is so large: what is there already is written anew, as its bytes may be damaged.
+        let kept =
+            self.shelf.keep(digest, u64::MAX, &mut folders, &mut |out, name| source::drain(source, out, name))?;
+        shelf::sync(&folders)?;
+        Ok(kept)
+    }
+
+    /// The size of an artifact in bytes, if it is stored here; its bytes are not looked at.
+    pub fn size(&self, digest: &Blake3) -> Option<u64> {
+        self.shelf.size(digest)
+    }
+
     /// Stores bytes from memory.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Stored> {
         let mut folders = BTreeSet::new();

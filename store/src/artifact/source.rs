@@ -1,13 +1,13 @@
 //! What is hashed and stored: files and folders outside the store, which others may change meanwhile.
 
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::shelf::{pass, read_through};
+use super::shelf::{BUFFER_BYTES, pass, read_through};
 use super::{Entry, Stored};
 use crate::digest::{Blake3, Hasher};
 use crate::{Result, StoreError};
@@ -96,6 +96,23 @@ pub(super) fn copy(path: &Path, follow: bool, out: &mut File, name: &Path) -> Re
     use io::Write as _;
     let (mut file, _) = open(path, follow)?;
     read_through(&mut file, path, &mut |bytes| out.write_all(bytes).map_err(StoreError::io("write", name)))
+}
+
+/// Copies whatever a source gives and returns the digest of what was copied.
+pub(super) fn drain(source: &mut dyn Read, out: &mut File, name: &Path) -> Result<Blake3> {
+    use io::Write as _;
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let read = match source.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish().0),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(StoreError::io("read what is stored as", name)(error)),
+        };
+        hasher.update(&buffer[..read]);
+        out.write_all(&buffer[..read]).map_err(StoreError::io("write", name))?;
+    }
 }
 
 /// Opens a regular file; does not wait for the other end of a pipe.
