@@ -113,6 +113,12 @@ impl Context {
             .or_else(system_user)
             .unwrap_or_else(|| "unknown".to_owned())
     }
+
+    /// The user that the system has authenticated, whatever the environment says.
+    #[expect(clippy::unused_self, reason = "it is asked for where the actor is")]
+    pub(crate) fn user(&self) -> String {
+        system_user().unwrap_or_else(|| "unknown".to_owned())
+    }
 }
 
 fn system_user() -> Option<String> {

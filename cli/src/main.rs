@@ -9,11 +9,13 @@ mod exit;
 mod random;
 mod reference;
 mod render;
+mod serve;
 mod session;
 mod signals;
 mod signing;
 mod state;
 mod terminal;
+mod token;
 
 /// Events are parsed on one thread and dropped on another; an allocator with a list a thread makes a load twice as fast.
 #[global_allocator]

@@ -1,6 +1,8 @@
 //! The ways in: files of events, outside protocols, and the runner.
 
 pub mod capture;
+pub mod delivery;
 pub mod file;
+pub mod marquez;
 pub mod openlineage;
 pub mod run;

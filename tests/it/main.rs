@@ -18,5 +18,6 @@ mod histories;
 mod language_properties;
 mod oracle;
 mod queries;
+mod serve;
 mod tidy;
 mod tutorial;

@@ -19,11 +19,16 @@ const CRATES: [(&str, &str, &[&str]); 5] = [
 const HOMES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli/"]),
     ("arrow", &["query/src/"]),
+    ("axum", &["cli/src/serve/"]),
     ("bytemuck", &["store/src/graph/"]),
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/"]),
     ("crc32c", &["store/src/journal/", "store/src/graph/"]),
     ("ed25519_dalek", &["store/src/proof/key.rs"]),
+    ("flate2", &["cli/src/serve/"]),
+    ("http_body_util", &["cli/src/serve/"]),
+    ("hyper", &["cli/src/serve/"]),
+    ("hyper_util", &["cli/src/serve/"]),
     ("indicatif", &["cli/"]),
     ("jiff", &["store/src/time.rs", "query/src/engine/clock.rs", "cli/src/context.rs"]),
     ("libc", &["ingest/src/capture/"]),
@@ -38,6 +43,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("signal_hook", &["cli/src/signals.rs"]),
     ("sled", &["store/src/event_store.rs", "store/src/event_store/"]),
     ("tempfile", &[]),
+    ("tokio", &["cli/src/serve/"]),
+    ("tokio_rustls", &["cli/src/serve/"]),
     ("toml", &["cli/src/config.rs"]),
     ("unicode_width", &["query/src/output/"]),
     ("zstd", &["store/src/journal/"]),
@@ -157,6 +164,16 @@ fn outside_crates_live_at_home() {
         }
     }
     none(&wrong);
+}
+
+#[test]
+fn only_the_router_adds_routes() {
+    let home = "cli/src/serve/router.rs";
+    let adds = |text: &str| code(text).any(|line| line.contains(".route(") || line.contains("routing::"));
+    let sources = sources();
+    let wrong = sources.iter().filter(|(path, text)| path.starts_with("cli/") && path != home && adds(text));
+    none(&wrong.map(|(path, _)| format!("{path} adds a route without a rule")).collect::<Vec<_>>());
+    assert!(adds(&read(home)), "the check sees what it looks for");
 }
 
 #[test]

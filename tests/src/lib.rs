@@ -4,8 +4,10 @@
 
 pub mod crash;
 pub mod fuzz;
+pub mod http;
 pub mod random;
 pub mod sandbox;
+pub mod server;
 pub mod speed;
 pub mod strace;
 pub mod walk;

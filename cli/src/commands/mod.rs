@@ -18,13 +18,15 @@ mod language;
 mod log;
 mod name;
 pub(crate) mod query;
-mod question;
+pub(crate) mod question;
 mod rebuild;
 mod retract;
 mod run;
 mod saved;
+mod serve;
 mod show;
 mod status;
+mod token;
 mod verdict;
 mod verify;
 
@@ -110,6 +112,10 @@ commands! {
     Show(show::Show),
     /// List every event that touches a name or version
     History(history::History),
+    /// Serve tools and people over HTTP: `OpenLineage` in, questions out
+    Serve(serve::Serve),
+    /// Make, list and revoke the tokens of the server
+    Token(token::TokenCommand),
     /// Check everything that is stored, and repair it on request
     Verify(verify::Verify),
     /// Sign the head of the log, and hand it to those who can vouch for it

@@ -194,7 +194,7 @@ pub(super) fn answered_for_programs(view: &View, request: &Request<'_>) -> Resul
 }
 
 /// Whole events, from the journal, so that a question never waits for the event store.
-pub(super) fn whole_events(session: &Session) -> ReadEvent {
+pub(crate) fn whole_events(session: &Session) -> ReadEvent {
     let journal = session.store.journal().clone();
     Rc::new(move |position| {
         let record = journal.get(position.into())?;
@@ -203,7 +203,7 @@ pub(super) fn whole_events(session: &Session) -> ReadEvent {
 }
 
 /// Tree heads, from tiles and what the journal has beyond them.
-fn tree_head(session: &Session) -> TreeHead {
+pub(crate) fn tree_head(session: &Session) -> TreeHead {
     let proofs = session.store.proofs();
     Rc::new(move |size| proofs.root_at(size).map(|root| root.to_string()))
 }
@@ -213,7 +213,7 @@ fn digest_of_file(path: &str) -> Result<Blake3, String> {
 }
 
 /// The exit code of a question without an answer.
-pub(super) fn code_of(error: &QueryError) -> ExitCode {
+pub(crate) fn code_of(error: &QueryError) -> ExitCode {
     match error.class() {
         Class::Syntax => ExitCode::Usage,
         Class::Name => ExitCode::Name,
