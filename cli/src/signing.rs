@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::Context as _;
 use lineage_store::proof::{Invalid, KeyUse, Signer, VerifierKey};
@@ -18,6 +19,22 @@ const VARIABLE: &str = "LINEAGE_SIGNING_KEY";
 const PRIVATE: &str = "log.key";
 /// The file of the public key, in `checkpoints/`, where everyone who reads the store can read it.
 const PUBLIC: &str = "log.vkey";
+
+/// A public key that is named on the command line, by itself or by a file with it.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedKey(pub(crate) VerifierKey);
+
+impl FromStr for NamedKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(key) = VerifierKey::parse(text) {
+            return Ok(Self(key));
+        }
+        let read = fs::read_to_string(text).map_err(|error| format!("it is no public key, and no file: {error}"))?;
+        VerifierKey::parse(read.trim_end()).map(Self).map_err(|error| error.to_string())
+    }
+}
 
 /// The file of the public key.
 pub(crate) fn public_path(session: &Session) -> PathBuf {

@@ -85,6 +85,12 @@ pub enum StoreError {
         /// Its digest.
         digest: String,
     },
+    /// What was asked for has more parts than one answer may have.
+    #[error("{what}")]
+    TooLarge {
+        /// What has how many.
+        what: String,
+    },
     /// An event was refused.
     #[error("{0}")]
     Refused(#[from] Refusal),

@@ -438,6 +438,19 @@ impl Store {
         Ok(view)
     }
 
+    /// A view folded from what the index has sealed and both copies of the other events, when the journal is damaged.
+    pub fn view_past_damage(&self) -> Result<View> {
+        let count = self.head()?.count;
+        let reader = self.reader()?;
+        let mut fold = self.open_fold(count);
+        while u64::from(fold.next()) < count {
+            let record = reader.get(fold.next().into())?;
+            let (event, id, recorded) = read_leaf(&record.leaf, record.received.is_some())?;
+            fold.apply(&event, key::scoped(&event.namespace, &id), recorded);
+        }
+        Ok(View::new(folder::snapshot(&mut fold)?))
+    }
+
     /// Brings the index and sled up to the journal within a budget; called at the end of a command.
     ///
     /// What is not done is no loss: the next command goes on with it.

@@ -56,7 +56,7 @@ impl Checkpoint {
 }
 
 /// The newest checkpoint, signed now if it does not cover every event.
-fn sign(session: &Session, signer: &Signer) -> anyhow::Result<SignedCheckpoint> {
+pub(super) fn sign(session: &Session, signer: &Signer) -> anyhow::Result<SignedCheckpoint> {
     for _ in 0..BUSY.0 {
         match session.store.proofs().advance(signer)? {
             Advanced::Signed(signed) | Advanced::Current(Some(signed)) => return Ok(signed),

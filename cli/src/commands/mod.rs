@@ -17,6 +17,7 @@ mod judge;
 mod language;
 mod log;
 mod name;
+mod prove;
 pub(crate) mod query;
 pub(crate) mod question;
 mod rebuild;
@@ -120,6 +121,8 @@ commands! {
     Verify(verify::Verify),
     /// Sign the head of the log, and hand it to those who can vouch for it
     Checkpoint(checkpoint::Checkpoint),
+    /// Write the proof of where a version came from, for someone without this store
+    Prove(prove::Prove),
     /// Build the graph index and the event store anew from the journal
     Rebuild(rebuild::Rebuild),
     /// Print the completions of a shell

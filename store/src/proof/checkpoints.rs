@@ -7,11 +7,16 @@ use std::path::{Path, PathBuf};
 
 use super::Invalid;
 use super::checkpoint::SignedCheckpoint;
+use super::tree::Hash;
+use crate::digest::{sha256, to_hex};
 use crate::error::{Result, StoreError};
+use crate::time::Time;
 
 /// One sector, so that a torn write leaves a slot as it was or as it is to be.
 const SLOT_BYTES: usize = 512;
 const ENDING: &str = "checkpoint";
+/// The file of what was verified last.
+const VERIFIED: &str = "verified";
 
 /// A place in the folder that holds no checkpoint that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +38,35 @@ pub struct StoredCheckpoint {
     pub offset: u64,
     /// The checkpoint.
     pub signed: SignedCheckpoint,
+}
+
+/// A tree whose every byte was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The number of events.
+    pub size: u64,
+    /// The root of their tree.
+    pub root: Hash,
+    /// When.
+    pub time: Time,
+}
+
+impl Verified {
+    /// One line, the start of its SHA-256 at the end.
+    fn text(&self) -> String {
+        let body = format!("lineage-verified 1 {} {} {}", self.size, self.root, self.time);
+        let check = to_hex(&sha256(&[body.as_bytes()])[..4]);
+        format!("{body} {check}\n")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_ascii_whitespace().skip(2);
+        let size = words.next()?.parse().ok()?;
+        let root = Hash::from_base64(words.next()?)?;
+        let time = words.next()?.parse().ok()?;
+        let verified = Self { size, root, time };
+        (verified.text() == text).then_some(verified)
+    }
 }
 
 /// The checkpoints of a store.
@@ -180,6 +214,24 @@ impl Checkpoints {
         }
         good.sort_by_key(|stored| stored.signed.size());
         Ok((good, bad))
+    }
+
+    /// What the last verification that found everything good came to; `None` if there was none.
+    pub fn verified(&self) -> Result<Option<Verified>> {
+        let path = self.dir.join(VERIFIED);
+        match fs::read_to_string(&path) {
+            // It only spares work, so one that cannot be read is none.
+            Ok(text) => Ok(Verified::parse(&text)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok(None),
+            Err(error) => Err(StoreError::io("read", &path)(error)),
+        }
+    }
+
+    /// Keeps what a verification that found everything good came to.
+    pub fn set_verified(&self, size: u64, root: Hash, time: Time) -> Result<()> {
+        let path = self.dir.join(VERIFIED);
+        let text = Verified { size, root, time }.text();
+        fs::write(&path, text).map_err(StoreError::io("write", &path))
     }
 
     fn kept_files(&self) -> Result<Vec<PathBuf>> {

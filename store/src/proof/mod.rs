@@ -4,6 +4,8 @@ mod base64;
 mod checkpoint;
 mod checkpoints;
 mod edge;
+mod evidence;
+mod file;
 mod key;
 mod note;
 mod proofs;
@@ -15,8 +17,10 @@ mod tree;
 mod verify;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
-pub use checkpoints::{BadCheckpoint, Checkpoints, StoredCheckpoint};
+pub use checkpoints::{BadCheckpoint, Checkpoints, StoredCheckpoint, Verified};
 pub use edge::{Edge, TakeTile};
+pub use evidence::EVENTS_MAX;
+pub use file::{By, PRESENCE_ONLY, PROOF_SCHEMA, ProofFile, Proven, ProvenEvent, Reference, Statement};
 pub use key::{KEY_NAME_BYTES_MAX, KeyUse, Signer, VerifierKey, check_name};
 pub use note::{Note, SIGNATURES_MAX, Signature};
 pub use proofs::{Advanced, Proofs};
@@ -24,7 +28,10 @@ pub use tiles::{TILE_HASHES, tile_path};
 pub use tree::{
     Hash, Leaves, Nodes, PROOF_HASHES_MAX, extends, includes, prove_consistency, prove_inclusion, root, subtrees,
 };
-pub use verify::{Compared, ProofDamage, ProofReport, TreeCheck, verified_edge};
+pub use verify::{Compared, Here, ProofDamage, ProofReport, TreeCheck, verified_edge};
+
+/// The second verifier: a program of Python's standard library, written from FORMAT.md, that auditors run.
+pub const VERIFIER: &str = include_str!("verify.py");
 
 /// Why a key, a note, a checkpoint or a proof is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -59,6 +59,10 @@ impl Proofs {
         &self.checkpoints
     }
 
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     pub(super) fn tiles(&self) -> &Tiles {
         &self.tiles
     }
@@ -161,6 +165,26 @@ impl Proofs {
         let signed = SignedCheckpoint::sign(count, edge.root(), signer);
         self.checkpoints.publish(&signed)?;
         Ok(Advanced::Signed(signed))
+    }
+
+    /// Makes every tile again from the journal, up to the newest checkpoint, whose head they must have; their events.
+    pub fn renew_tiles(&self) -> Result<u64> {
+        let Some(latest) = self.checkpoints.latest()? else { return Ok(0) };
+        let Some(_lock) = self.checkpoints.lock()? else {
+            let path = self.checkpoints.latest_path();
+            return Err(StoreError::Locked { path, waited_ms: 0 });
+        };
+        let mut edge = Edge::default();
+        self.journal
+            .read_from(0, latest.size(), &mut |record| edge.push(Hash::leaf(record.leaf), &mut |_, _, _| Ok(())))?;
+        if edge.root() != latest.root() {
+            let what = format!("its tree head is {}, that of the journal is {}", latest.root(), edge.root());
+            return Err(StoreError::corrupt(self.checkpoints.latest_path(), 0, what));
+        }
+        self.tiles.clear()?;
+        let mut edge = Edge::default();
+        self.grow(&mut edge, latest.size())?;
+        Ok(latest.size())
     }
 
     /// The edge that the newest checkpoint vouches for.

@@ -145,6 +145,15 @@ impl Tiles {
         rustix::fs::syncfs(&folder).map_err(|error| StoreError::io("sync", &self.dir)(error.into()))
     }
 
+    /// Removes every tile.
+    pub(super) fn clear(&self) -> Result<()> {
+        let tiles = self.dir.join("tile");
+        match fs::remove_dir_all(&tiles) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", &tiles)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Every file under the folder, by its path relative to the folder of tiles.
     pub(super) fn files(&self) -> Result<Vec<String>> {
         let mut found = Vec::new();

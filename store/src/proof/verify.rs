@@ -53,15 +53,21 @@ pub struct ProofReport {
 pub struct Compared {
     /// What was kept.
     pub kept: SignedCheckpoint,
-    /// The root of the same size here; `None` if the log here is shorter.
-    pub here: Option<Hash>,
+    /// What is here.
+    pub here: Here,
 }
 
-impl Compared {
-    /// Whether the log here goes on from what was kept.
-    pub fn agrees(&self) -> bool {
-        self.here == Some(self.kept.root())
-    }
+/// What stands here at the size of a checkpoint that someone else kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Here {
+    /// The same tree head: the log here goes on from what was kept.
+    Same,
+    /// Another tree head.
+    Other(Hash),
+    /// Fewer events than were kept.
+    Shorter(u64),
+    /// An event before it is lost, and no tile names its hash.
+    Lost,
 }
 
 /// Compares the leaves of the journal, as they come, with tiles and checkpoints.
@@ -79,6 +85,8 @@ pub struct TreeCheck<'a> {
     /// The tiles before which nothing was read.
     from: u64,
     differing: Vec<ProofDamage>,
+    /// Whether a leaf is lost in journal and tiles, so that no root can be told from there on.
+    is_lost: bool,
     report: ProofReport,
 }
 
@@ -104,6 +112,7 @@ impl<'a> TreeCheck<'a> {
             compared: Vec::new(),
             from,
             differing: Vec::new(),
+            is_lost: false,
             report: ProofReport::default(),
         };
         for bad in bad {
@@ -138,7 +147,7 @@ impl<'a> TreeCheck<'a> {
             self.load_tile(position)?;
         }
         let stored = self.tile.get(at).copied();
-        // The tree of a lost leaf that no tile names cannot be told; any hash makes its root differ.
+        self.is_lost |= hash.is_none() && stored.is_none();
         let leaf = hash.or(stored).unwrap_or_default();
         let named = stored.unwrap_or(leaf);
         if leaf != named {
@@ -180,7 +189,7 @@ impl<'a> TreeCheck<'a> {
                 Some((file, offset)) => {
                     self.damage(file, offset, None, format!("it covers {size} events, the journal has {count}"));
                 }
-                None => self.compared.push(Compared { kept: waiting.signed, here: None }),
+                None => self.compared.push(Compared { kept: waiting.signed, here: Here::Shorter(count) }),
             }
         }
         for differing in std::mem::take(&mut self.differing) {
@@ -223,7 +232,8 @@ impl<'a> TreeCheck<'a> {
         let file = self.proofs.tiles().path(level, index, width);
         let covered = self.report.newest.as_ref().map_or(0, SignedCheckpoint::size);
         let end = (index * TILE_HASHES + hashes.len() as u64).checked_shl(8 * level).unwrap_or(u64::MAX);
-        self.report.tiles += 1;
+        // Partial ones are counted with the files.
+        self.report.tiles += u64::from(is_full);
         match self.proofs.tiles().read_exactly(level, index, width)? {
             Some(stored) => {
                 if let Some(at) = stored.iter().zip(hashes).position(|(a, b)| a != b)
@@ -234,7 +244,7 @@ impl<'a> TreeCheck<'a> {
                 }
             }
             // A tile past the newest checkpoint may not be written yet.
-            None if end > covered => self.report.tiles -= 1,
+            None if end > covered => self.report.tiles -= u64::from(is_full),
             None => {
                 let what = if file.exists() { "the tile has a wrong length" } else { "the tile is missing" };
                 self.damage(file, 0, None, what.to_owned());
@@ -270,6 +280,7 @@ impl<'a> TreeCheck<'a> {
             // The full tile was compared, if it is there.
             None => self.proofs.tiles().read_exactly(level, index, TILE_HASHES)?.unwrap_or_default(),
         };
+        self.report.tiles += 1;
         match self.proofs.tiles().read_exactly(level, index, width)? {
             Some(stored) if right.starts_with(&stored) => {}
             Some(stored) => {
@@ -307,10 +318,15 @@ impl<'a> TreeCheck<'a> {
     fn meet(&mut self, waiting: Waiting, root: Hash, stored: Hash) {
         let Waiting { signed, place } = waiting;
         let Some((file, offset)) = place else {
-            self.compared.push(Compared { kept: signed, here: Some(root) });
+            let here = match signed.root() == root {
+                true => Here::Same,
+                false if self.is_lost => Here::Lost,
+                false => Here::Other(root),
+            };
+            self.compared.push(Compared { kept: signed, here });
             return;
         };
-        if signed.root() == root {
+        if signed.root() == root || self.is_lost {
             return;
         }
         if signed.root() == stored {

@@ -1,0 +1,273 @@
+//! The parts of a store, each checked.
+
+use std::path::Path;
+
+use lineage_store::digest::Blake3;
+use lineage_store::journal::JournalReport;
+use lineage_store::proof::{Edge, ProofReport, Proofs, TreeCheck, VerifierKey, verified_edge};
+use lineage_store::time::Time;
+use lineage_store::{EventStore, Store, read_leaf};
+
+use super::Scope;
+use super::anchors::Anchored;
+use super::report::{Finding, Report};
+use crate::commands::ingest::Bar;
+use crate::render::{count, size};
+use crate::session::Session;
+use crate::signing;
+
+/// Checks every part.
+pub(super) fn check(session: &Session, scope: &Scope<'_>) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    let store = &session.store;
+    check_log(session, scope, &mut report)?;
+    set_aside(store, &mut report);
+    check_events(store, &mut report)?;
+    check_graph(store, &mut report)?;
+    check_files(store, scope, &mut report)?;
+    Ok(report)
+}
+
+/// Journal, tree, tiles and checkpoints, in one pass over the journal.
+fn check_log(session: &Session, scope: &Scope<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let store = &session.store;
+    let proofs = store.proofs();
+    let key = public_key(session, scope, report)?;
+    let edge = start(&proofs, scope, report)?;
+    let from = edge.size();
+    let kept = scope.anchors.checkpoints();
+    let mut tree = TreeCheck::new(&proofs, key.as_ref(), edge, &kept)?;
+    let mut bar = Bar::new(&scope.context.terminal, "events");
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let journal =
+        store
+            .journal()
+            .verify_from(from, n_threads, &mut |done, total| bar.at(done, total), &mut |_, hash| tree.leaf(hash));
+    bar.finish();
+    match journal {
+        Ok(journal) => check_journal(&journal, report),
+        Err(error) => return report.add("journal", error),
+    }
+    let (found, compared) = tree.finish()?;
+    report.anchored = Anchored::of(compared, |position| recorded(store, position));
+    let (stored, _) = proofs.checkpoints().all()?;
+    let compared: Vec<_> = report.anchored.compared.iter().map(|compared| compared.kept.clone()).collect();
+    if found.damage.is_empty() {
+        let all: Vec<_> = stored.iter().map(|stored| &stored.signed).chain(&compared).collect();
+        for what in report.anchored.add_cosignatures(&scope.anchors.witnesses, &all) {
+            report.damage.push(Finding::new("checkpoint", "a cosignature".to_owned(), what));
+        }
+    }
+    check_kept(scope, key.as_ref(), report);
+    tell_proofs(store, &found, from, report);
+    report.proofs = Some(found);
+    Ok(())
+}
+
+/// Where the check begins: at the first event, or after what was verified before.
+fn start(proofs: &Proofs, scope: &Scope<'_>, report: &mut Report) -> anyhow::Result<Edge> {
+    if !scope.incremental {
+        return Ok(Edge::default());
+    }
+    let Some(verified) = proofs.checkpoints().verified()? else {
+        report.notes.push("nothing was verified before, so everything is read".to_owned());
+        return Ok(Edge::default());
+    };
+    match verified_edge(proofs, verified.size, verified.root) {
+        Ok(edge) => {
+            let (events, then) = (count(verified.size, "event"), crate::render::time(verified.time));
+            report.notes.push(format!("{events} were verified at {then} and not read again; --full reads everything"));
+            Ok(edge)
+        }
+        Err(error) => {
+            report.add("tiles", error)?;
+            Ok(Edge::default())
+        }
+    }
+}
+
+/// The key that checkpoints are checked with; what is wrong with the one in the store.
+fn public_key(session: &Session, scope: &Scope<'_>, report: &mut Report) -> anyhow::Result<Option<VerifierKey>> {
+    let stored = signing::public_key(session)?;
+    let file = || signing::public_path(session).display().to_string();
+    let stored = match stored {
+        Some(Ok(key)) => Some(key),
+        Some(Err(error)) => {
+            let finding = Finding::new("checkpoint", file(), error.to_string());
+            report.damage.push(Finding { offset: Some(0), ..finding });
+            None
+        }
+        None => None,
+    };
+    match (scope.key, &stored) {
+        (Some(named), Some(stored)) if named != stored => {
+            let what = format!("it names {stored}, not the key that was given");
+            report.damage.push(Finding::new("checkpoint", file(), what));
+        }
+        _ => {}
+    }
+    Ok(scope.key.cloned().or(stored))
+}
+
+/// Whether the checkpoints from outside are signed with the key of the log.
+fn check_kept(scope: &Scope<'_>, key: Option<&VerifierKey>, report: &mut Report) {
+    for (file, signed) in &scope.anchors.kept {
+        let file = file.display();
+        match key.map(|key| signed.verify(key)) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => report.notes.push(format!(
+                "{file} is not signed with the key of this log ({error}); its tree head was compared all the same"
+            )),
+            None => report.notes.push(format!("the signature of {file} was not checked: there is no public key")),
+        }
+    }
+}
+
+fn check_journal(journal: &JournalReport, report: &mut Report) {
+    let read = if journal.first > 0 { format!(" from #{} on", journal.first) } else { String::new() };
+    let events = count(journal.count - journal.first, "event");
+    report.checked.push(format!("journal: {} of {events}{read} good", journal.good));
+    for damage in &journal.damage {
+        let what = format!("{} ({})", damage.what, count(damage.count, "event"));
+        let finding = Finding::new("journal", damage.file.display().to_string(), what);
+        let positions = Some((damage.position, damage.count));
+        report.damage.push(Finding { offset: Some(damage.offset), positions, ..finding });
+    }
+    let listed = journal.damage.len() as u64;
+    if journal.damaged > listed {
+        report.notes.push(format!("{} more damages are not listed", journal.damaged - listed));
+    }
+    if journal.unpublished > 0 {
+        let bytes = size(journal.unpublished);
+        report.notes.push(format!("{bytes} behind the head of the journal, which the next writer publishes or cuts"));
+    }
+    for cut in &journal.cut {
+        report.notes.push(format!("{} were moved out of the journal to {}", size(cut.bytes), cut.file.display()));
+    }
+}
+
+fn tell_proofs(store: &Store, found: &ProofReport, from: u64, report: &mut Report) {
+    let (events, tiles) = (count(found.size - from, "event"), count(found.tiles, "tile"));
+    report.checked.push(format!("tree: {events} hashed, {tiles} compared, head {}", found.root));
+    let covered = found.newest.as_ref().map_or(0, lineage_store::proof::SignedCheckpoint::size);
+    let newest = match &found.newest {
+        Some(newest) => format!(", the newest covers {} of {}", newest.size(), count(found.size, "event")),
+        None => String::new(),
+    };
+    let signed = count(found.checkpoints, "checkpoint");
+    report.checked.push(format!("checkpoints: {signed}, signatures and tree heads{newest}"));
+    if covered < found.size {
+        let rest = count(found.size - covered, "event");
+        report.notes.push(format!("{rest} are not covered by a checkpoint yet; `lineage checkpoint` signs the head"));
+    }
+    let tiles = store.layout().part("tiles");
+    for damage in &found.damage {
+        let part = if damage.file.starts_with(&tiles) { "tiles" } else { "checkpoint" };
+        let part = if damage.is_event { "journal" } else { part };
+        let finding = Finding::new(part, damage.file.display().to_string(), damage.what.clone());
+        let positions = damage.position.map(|position| (position, 1)).filter(|_| damage.is_event);
+        report.damage.push(Finding { offset: Some(damage.offset), positions, ..finding });
+    }
+    let listed = found.damage.len() as u64;
+    if found.damaged > listed {
+        report.notes.push(format!("{} more damages of tiles and checkpoints are not listed", found.damaged - listed));
+    }
+}
+
+/// When an event was recorded.
+fn recorded(store: &Store, position: u64) -> Time {
+    let record = store.journal().get(position);
+    let leaf = record.and_then(|record| read_leaf(&record.leaf, record.received.is_some()));
+    leaf.map_or(Time::MIN, |(.., recorded)| recorded)
+}
+
+fn check_graph(store: &Store, report: &mut Report) -> anyhow::Result<()> {
+    match store.verify_graph() {
+        Ok(n) => {
+            let rest = store.head()?.count.saturating_sub(n);
+            let rest = if rest > 0 { format!("; {rest} more are not sealed in it yet") } else { String::new() };
+            report.checked.push(format!("graph index: {} compared with the journal{rest}", count(n, "event")));
+        }
+        // What the journal has lost is said once.
+        Err(_) if report.has("journal") => {
+            report.notes.push("the graph index cannot be compared before the journal is repaired".to_owned());
+        }
+        Err(error) => report.add("graph", error)?,
+    }
+    Ok(())
+}
+
+fn check_events(store: &Store, report: &mut Report) -> anyhow::Result<()> {
+    let folder = store.layout().part("sled");
+    let Some(events) = EventStore::open(&folder)? else {
+        report
+            .notes
+            .push("the event store was not checked: another process holds it, or the folder is read-only".to_owned());
+        return Ok(());
+    };
+    if events.is_rebuilding() {
+        report
+            .notes
+            .push("the event store was damaged and is set aside; the next writing command fills a new one".to_owned());
+    }
+    let head = store.head()?.count;
+    let differences = match events.verify_against(store.journal()) {
+        Ok(differences) => differences,
+        Err(error) => return report.add("event store", error),
+    };
+    report.checked.push(format!("event store: {} compared with the journal", count(events.head(), "event")));
+    for difference in differences {
+        let behind = difference.position == events.head() && events.head() < head;
+        if behind {
+            // Not caught up yet is no damage.
+            report.notes.push(format!("the event store is {} behind the journal", count(difference.count, "event")));
+        } else if !difference.what.starts_with("damaged in the journal") {
+            let what = format!("{} ({})", difference.what, count(difference.count, "event"));
+            let finding = Finding::new("event store", folder.display().to_string(), what);
+            report.damage.push(Finding { positions: Some((difference.position, difference.count)), ..finding });
+        }
+    }
+    Ok(())
+}
+
+fn check_files(store: &Store, scope: &Scope<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let mut bar = Bar::new(&scope.context.terminal, "bytes");
+    let mut bytes = 0;
+    let mut progress = |read: u64| {
+        bytes += read;
+        bar.at(bytes, 0);
+    };
+    let artifacts = store.artifacts().verify_all(&mut progress)?;
+    let payloads = store.payloads().verify(&mut progress)?;
+    let (mut n_artifacts, mut n_payloads) = (0, 0);
+    store.artifacts().list(&mut |_, _| n_artifacts += 1)?;
+    store.payloads().list(&mut |_, _| n_payloads += 1)?;
+    bar.finish();
+    report.checked.push(format!("artifacts: {} hashed again", count(n_artifacts, "file")));
+    report.checked.push(format!("payloads: {} hashed again", count(n_payloads, "file")));
+    for (part, list) in [("artifacts", artifacts), ("payloads", payloads)] {
+        for damage in list {
+            let digest = digest_in(&damage.file).filter(|_| part == "artifacts");
+            let finding = Finding::new(part, damage.file.display().to_string(), damage.what);
+            report.damage.push(Finding { digest, ..finding });
+        }
+    }
+    Ok(())
+}
+
+/// The digest that the path of an artifact names.
+fn digest_in(path: &Path) -> Option<Blake3> {
+    let (name, folder) = (path.file_name()?.to_str()?, path.parent()?.file_name()?.to_str()?);
+    Blake3::from_hex(&format!("{folder}{name}"))
+}
+
+/// What was given up as damaged and is kept.
+fn set_aside(store: &Store, report: &mut Report) {
+    let Ok(entries) = std::fs::read_dir(store.layout().root()) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("sled.damaged-") {
+            let path = entry.path();
+            report.notes.push(format!("an event store that was damaged is kept in {}", path.display()));
+        }
+    }
+}
