@@ -91,6 +91,12 @@ pub enum StoreError {
         /// What has how many.
         what: String,
     },
+    /// Nothing in the log shows what was to be proven.
+    #[error("{what}")]
+    Unproven {
+        /// What is missing.
+        what: String,
+    },
     /// An event was refused.
     #[error("{0}")]
     Refused(#[from] Refusal),

@@ -13,6 +13,7 @@ mod cli_language;
 mod cli_openlineage;
 mod crash;
 mod documents;
+mod evidence;
 mod first_guesses;
 mod histories;
 mod language_properties;

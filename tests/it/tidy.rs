@@ -24,6 +24,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/"]),
     ("crc32c", &["store/src/journal/", "store/src/graph/"]),
+    ("ct_merkle", &["tests/src/evidence/agree.rs"]),
     ("ed25519_dalek", &["store/src/proof/key.rs"]),
     ("flate2", &["cli/src/serve/"]),
     ("http_body_util", &["cli/src/serve/"]),

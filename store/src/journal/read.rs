@@ -50,6 +50,13 @@ impl Cached {
         (self.chunk.first..self.chunk.first + self.starts.len() as u64 - 1).contains(&position)
     }
 
+    /// Where a position is stored: its line, or the frame with it.
+    fn offset(&self, position: u64) -> u64 {
+        let is_plain = self.chunk.stored == self.chunk.bytes.len() as u64;
+        let start = self.starts[(position - self.chunk.first) as usize];
+        self.chunk.offset + if is_plain { u64::from(start) } else { 0 }
+    }
+
     fn record(&self, position: u64) -> Result<RecordBuf> {
         let i = (position - self.chunk.first) as usize;
         let (start, end) = (self.starts[i] as usize, self.starts[i + 1] as usize);
@@ -172,6 +179,17 @@ impl Journal {
             chunk = cached.chunk;
         }
         Err(StoreError::corrupt(&reader.path, chunk.offset, format!("position {position} is missing")))
+    }
+}
+
+impl Journal {
+    /// The file of an event, and where in it the event or the frame with it begins.
+    pub fn place(&self, position: u64) -> Result<(PathBuf, u64)> {
+        self.get(position)?;
+        let cache = self.shared.cache();
+        let cached = cache.chunk.as_ref().filter(|cached| cached.holds(position));
+        let lost = || StoreError::corrupt(&self.shared.dir, 0, format!("position {position} is missing"));
+        cached.map(|cached| (cached.path.clone(), cached.offset(position))).ok_or_else(lost)
     }
 }
 

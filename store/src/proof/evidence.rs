@@ -7,7 +7,7 @@ use super::file::{PRESENCE_ONLY, PROOF_SCHEMA, ProofFile, ProvenEvent, Reference
 use super::key::VerifierKey;
 use super::proofs::Proofs;
 use crate::error::{Result, StoreError};
-use crate::event::{About, Event, Kind, Outcome, State};
+use crate::event::{About, Event, Kind, Outcome, Ref, State};
 use crate::graph::{Position, Use, VersionId, View};
 use crate::journal::{Journal, RecordBuf};
 
@@ -22,6 +22,9 @@ struct Evidence<'a> {
     size: u64,
     events: BTreeMap<Position, (RecordBuf, Event)>,
     statements: Vec<Statement>,
+    /// The version that is proven, as the first statement names it.
+    version: VersionId,
+    about: Option<Reference>,
 }
 
 impl Proofs {
@@ -36,8 +39,15 @@ impl Proofs {
         key: &VerifierKey,
     ) -> Result<ProofFile> {
         let size = checkpoint.size().min(view.count().into());
-        let mut evidence =
-            Evidence { view, journal: self.journal(), size, events: BTreeMap::new(), statements: Vec::new() };
+        let mut evidence = Evidence {
+            view,
+            journal: self.journal(),
+            size,
+            events: BTreeMap::new(),
+            statements: Vec::new(),
+            version,
+            about: None,
+        };
         evidence.gather_origins(version)?;
         evidence.gather_judgements(version)?;
         let mut events = Vec::with_capacity(evidence.events.len());
@@ -47,9 +57,13 @@ impl Proofs {
             let proof = proof.iter().map(ToString::to_string).collect();
             events.push(ProvenEvent { position: (*position).into(), leaf, proof });
         }
-        let about = reference(view, version);
+        let Some(about) = evidence.about else {
+            let what = "no event under this checkpoint names the version".to_owned();
+            return Err(StoreError::Unproven { what });
+        };
         let mut text = vec![format!(
-            "{about}: {} events of the log {} under its checkpoint of {} events.",
+            "{about}, which the log numbers v{}: {} events of the log {} under its checkpoint of {} events.",
+            view.number(version),
             events.len(),
             checkpoint.checkpoint().origin,
             checkpoint.size()
@@ -65,18 +79,6 @@ impl Proofs {
             statements: evidence.statements,
             text,
         })
-    }
-}
-
-/// A version as statements name it.
-fn reference(view: &View, version: VersionId) -> Reference {
-    let entity = view.entity(version);
-    Reference {
-        kind: view.entity_kind(entity).as_str().to_owned(),
-        namespace: view.entity_namespace(entity).to_owned(),
-        name: view.entity_name(entity).to_owned(),
-        version: format!("v{}", view.number(version)),
-        digest: view.digest(version),
     }
 }
 
@@ -115,14 +117,14 @@ impl Evidence<'_> {
         for member in &members {
             for mention in self.view.mentions(*member) {
                 if let Use::Input(role) = mention.usage {
-                    let what = reference(self.view, mention.version);
+                    let digest = self.view.digest(mention.version);
                     let event = self.event(*member)?;
                     let entry = event.inputs.get(mention.index as usize).filter(|input| input.role == role);
-                    let by = entry.and_then(|input| what.by(&input.reference, event));
                     // A bare mention that gave way to a named one is told by that one.
-                    if let Some(by) = by {
+                    let what = entry.map(|input| Reference::of(&input.reference, event, digest.as_deref()));
+                    if let Some(what) = what {
                         let role = role_word(role);
-                        self.statements.push(Statement::Used { event: (*member).into(), what, role, by });
+                        self.statements.push(Statement::Used { event: (*member).into(), what, role });
                     }
                     used.push(mention.version);
                 }
@@ -147,10 +149,14 @@ impl Evidence<'_> {
     }
 
     fn state_made(&mut self, event: Position, version: VersionId) -> Result<()> {
-        let what = reference(self.view, version);
+        let (name, digest) = self.names(version);
         let said = self.event(event)?;
-        let by = said.outputs.iter().find_map(|output| what.by(&output.reference, said));
-        self.statements.extend(by.map(|by| Statement::Made { event: event.into(), what, by }));
+        let entry = said.outputs.iter().find(|output| means(&output.reference, &name, digest.as_deref()));
+        let what = entry.map(|output| Reference::of(&output.reference, said, digest.as_deref()));
+        if version == self.version && self.about.is_none() {
+            self.about.clone_from(&what);
+        }
+        self.statements.extend(what.map(|what| Statement::Made { event: event.into(), what }));
         Ok(())
     }
 
@@ -175,7 +181,7 @@ impl Evidence<'_> {
                 about.insert(event);
             }
         });
-        let what = reference(self.view, version);
+        let (name, digest) = self.names(version);
         let (mut audits, mut deployments) = (Vec::new(), Vec::new());
         about.retain(|position| u64::from(*position) < self.size);
         for position in about {
@@ -184,10 +190,10 @@ impl Evidence<'_> {
             }
             let event = self.event(position)?;
             let entry = event.about.iter().find_map(|about| match about {
-                About::Thing(thing) => what.by(thing, event),
-                About::Run(_) | About::Event(_) => None,
+                About::Thing(thing) if means(thing, &name, digest.as_deref()) => Some(thing),
+                About::Thing(_) | About::Run(_) | About::Event(_) => None,
             });
-            let Some(by) = entry else { continue };
+            let Some(what) = entry.map(|thing| Reference::of(thing, event, digest.as_deref())) else { continue };
             match event.kind {
                 Kind::Audit => audits.push(position),
                 Kind::Deployment => deployments.push(position),
@@ -199,8 +205,8 @@ impl Evidence<'_> {
                 outcome: event.outcome.map(|outcome: Outcome| outcome.as_str().to_owned()),
                 environment: event.environment.clone(),
                 what: what.clone(),
-                by,
             };
+            self.about.get_or_insert(what);
             self.statements.push(statement);
         }
         for deployment in &deployments {
@@ -211,6 +217,11 @@ impl Evidence<'_> {
             self.statements.extend(before.collect::<Vec<_>>());
         }
         Ok(())
+    }
+
+    /// The name and the digest of a version.
+    fn names(&self, version: VersionId) -> (String, Option<String>) {
+        (self.view.entity_name(self.view.entity(version)).to_owned(), self.view.digest(version))
     }
 
     /// The event at a position, which goes into the file.
@@ -227,4 +238,14 @@ impl Evidence<'_> {
         let missing = || StoreError::BeyondHead { position: position.into(), count: self.size };
         self.events.get(&position).map(|(_, event)| event).ok_or_else(missing)
     }
+}
+
+/// Whether an entry of an event can mean a version: by its bytes, or by its name without other bytes.
+fn means(entry: &Ref, name: &str, digest: Option<&str>) -> bool {
+    let mut digests = entry.digest.iter().chain(&entry.digests).peekable();
+    let named = entry.name.as_deref().is_none_or(|own| own == name);
+    if digests.peek().is_none() {
+        return entry.name.is_some() && named;
+    }
+    named && digests.any(|known| Some(&*known.text()) == digest)
 }

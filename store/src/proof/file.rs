@@ -38,19 +38,22 @@ pub struct ProofFile {
     pub text: Vec<String>,
 }
 
-/// A version as a statement names it.
+/// An entry of a leaf, restated; nothing in it is more than the leaf says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
-    /// The kind of its entity.
-    pub kind: String,
-    /// The namespace of its entity.
+    /// The kind, where the entry has one.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub kind: Option<String>,
+    /// The namespace of the entry, else of the event.
     pub namespace: String,
-    /// The name of its entity.
-    pub name: String,
-    /// `vN`.
-    pub version: String,
-    /// Its digest, where it has one.
+    /// The name, where the entry has one.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub name: Option<String>,
+    /// The version, if the entry names no digest but one.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub version: Option<String>,
+    /// The digest, or one of the digests.
     #[serde(deserialize_with = "Option::deserialize")]
     pub digest: Option<String>,
 }
@@ -67,18 +70,6 @@ pub struct ProvenEvent {
     pub proof: Vec<String>,
 }
 
-/// By what an entry of a leaf is the version that a statement names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum By {
-    /// By its bytes.
-    Digest,
-    /// By the version that the leaf names.
-    Version,
-    /// By its name alone; the version follows from the whole log.
-    Name,
-}
-
 /// What follows from the leaves of a proof file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "says", rename_all = "lowercase", deny_unknown_fields)]
@@ -89,8 +80,6 @@ pub enum Statement {
         event: u64,
         /// What it made.
         what: Reference,
-        /// How the leaf names it.
-        by: By,
     },
     /// An event used a version.
     Used {
@@ -100,8 +89,6 @@ pub enum Statement {
         what: Reference,
         /// In which role.
         role: String,
-        /// How the leaf names it.
-        by: By,
     },
     /// An evaluation, audit or deployment is about a version.
     About {
@@ -117,8 +104,6 @@ pub enum Statement {
         environment: Option<String>,
         /// What it is about.
         what: Reference,
-        /// How the leaf names it.
-        by: By,
     },
     /// An event names its code.
     Code {
@@ -182,6 +167,9 @@ impl ProofFile {
         for statement in &self.statements {
             statement.verify(&events)?;
         }
+        if !self.statements.iter().any(|statement| statement.what() == Some(&self.about)) {
+            return Err(Invalid::new("no statement is about what the file says it is about"));
+        }
         Ok(Proven { checkpoint, key: own })
     }
 }
@@ -212,24 +200,32 @@ fn at(events: &Events, position: u64) -> Result<&Event, Invalid> {
 }
 
 impl Statement {
+    /// The version that it states something of.
+    fn what(&self) -> Option<&Reference> {
+        match self {
+            Self::Made { what, .. } | Self::Used { what, .. } | Self::About { what, .. } => Some(what),
+            Self::Code { .. } | Self::Step { .. } | Self::Before { .. } => None,
+        }
+    }
+
     /// Whether the statement follows from the events.
     fn verify(&self, events: &Events) -> Result<(), Invalid> {
         let holds = match self {
-            Self::Made { event, what, by } => {
+            Self::Made { event, what } => {
                 let event = at(events, *event)?;
-                event.outputs.iter().any(|output| what.is(&output.reference, *by, event))
+                event.outputs.iter().any(|output| what.is(&output.reference, event))
             }
-            Self::Used { event, what, role, by } => {
+            Self::Used { event, what, role } => {
                 let event = at(events, *event)?;
                 let mut inputs = event.inputs.iter().filter(|input| input.role.as_str() == role);
-                inputs.any(|input| what.is(&input.reference, *by, event))
+                inputs.any(|input| what.is(&input.reference, event))
             }
-            Self::About { event, kind, outcome, environment, what, by } => {
+            Self::About { event, kind, outcome, environment, what } => {
                 let event = at(events, *event)?;
                 let is_as_stated = event.kind.as_str() == kind
                     && event.outcome.map(Outcome::as_str) == outcome.as_deref()
                     && event.environment == *environment;
-                let about = |about: &About| matches!(about, About::Thing(thing) if what.is(thing, *by, event));
+                let about = |about: &About| matches!(about, About::Thing(thing) if what.is(thing, event));
                 is_as_stated && event.about.iter().any(about)
             }
             Self::Code { event, code } => {
@@ -253,13 +249,13 @@ impl std::fmt::Display for Statement {
     /// A sentence for people.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Made { event, what, by } => write!(f, "event {event} made {what}, {by}"),
-            Self::Used { event, what, role, by } => write!(f, "event {event} used {what} as {role}, {by}"),
-            Self::About { event, kind, outcome, environment, what, by } => {
+            Self::Made { event, what } => write!(f, "event {event} made {what}"),
+            Self::Used { event, what, role } => write!(f, "event {event} used {what} as {role}"),
+            Self::About { event, kind, outcome, environment, what } => {
                 write!(f, "event {event}: {kind} of {what}")?;
                 outcome.iter().try_for_each(|outcome| write!(f, " with outcome {outcome}"))?;
                 environment.iter().try_for_each(|environment| write!(f, " to {environment}"))?;
-                write!(f, ", {by}")
+                write!(f, "")
             }
             Self::Code { event, .. } => write!(f, "event {event} names its code"),
             Self::Step { events } => write!(f, "events {events:?} are one step"),
@@ -268,47 +264,35 @@ impl std::fmt::Display for Statement {
     }
 }
 
-impl std::fmt::Display for By {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Digest => "named by its bytes",
-            Self::Version => "named by its version",
-            Self::Name => "named by its name; which version that was follows from the whole log",
-        })
-    }
-}
-
 impl std::fmt::Display for Reference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}@{}", self.kind, self.name, self.version)
+        let (kind, name) = (self.kind.as_deref().unwrap_or("something"), self.name.as_deref().unwrap_or("unnamed"));
+        write!(f, "{kind} {name}")?;
+        match (&self.digest, &self.version) {
+            (Some(digest), _) => write!(f, " with the bytes {digest}"),
+            (None, Some(version)) => write!(f, "@{version}"),
+            (None, None) => write!(f, " by its name alone (which version that was follows from the whole log)"),
+        }
     }
 }
 
 impl Reference {
-    /// Whether an entry of an event is this version, by what it says.
-    fn is(&self, entry: &Ref, by: By, event: &Event) -> bool {
-        let is_kind = entry.kind.is_none_or(|kind| kind.as_str() == self.kind);
-        let own = if entry.name.is_some() { &event.namespace } else { &self.namespace };
-        let named = entry.name.as_deref();
-        if !is_kind
-            || entry.namespace.as_ref().unwrap_or(own) != &self.namespace
-            || named.is_some_and(|name| name != self.name)
-        {
-            return false;
-        }
-        match by {
-            By::Digest => {
-                let mut digests = entry.digest.iter().chain(&entry.digests);
-                self.digest.as_ref().is_some_and(|digest| digests.any(|known| known.text() == *digest))
-            }
-            By::Version => named.is_some() && entry.version.as_ref() == Some(&self.version),
-            By::Name => named.is_some() && entry.version.is_none(),
+    /// Restates an entry of an event that means the version with a digest.
+    pub(super) fn of(entry: &Ref, event: &Event, digest: Option<&str>) -> Self {
+        let mut digests = entry.digest.iter().chain(&entry.digests).map(|known| known.text().into_owned());
+        let digest = digests.find(|known| Some(known.as_str()) == digest);
+        Self {
+            kind: entry.kind.map(|kind| kind.as_str().to_owned()),
+            namespace: entry.namespace.as_ref().unwrap_or(&event.namespace).clone(),
+            name: entry.name.clone(),
+            version: entry.version.clone().filter(|_| digest.is_none()),
+            digest,
         }
     }
 
-    /// By what an entry of an event is this version; the strongest that holds.
-    pub(super) fn by(&self, entry: &Ref, event: &Event) -> Option<By> {
-        [By::Digest, By::Version, By::Name].into_iter().find(|by| self.is(entry, *by, event))
+    /// Whether it restates an entry of an event.
+    fn is(&self, entry: &Ref, event: &Event) -> bool {
+        *self == Self::of(entry, event, self.digest.as_deref())
     }
 }
 

@@ -20,7 +20,7 @@ pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use checkpoints::{BadCheckpoint, Checkpoints, StoredCheckpoint, Verified};
 pub use edge::{Edge, TakeTile};
 pub use evidence::EVENTS_MAX;
-pub use file::{By, PRESENCE_ONLY, PROOF_SCHEMA, ProofFile, Proven, ProvenEvent, Reference, Statement};
+pub use file::{PRESENCE_ONLY, PROOF_SCHEMA, ProofFile, Proven, ProvenEvent, Reference, Statement};
 pub use key::{KEY_NAME_BYTES_MAX, KeyUse, Signer, VerifierKey, check_name};
 pub use note::{Note, SIGNATURES_MAX, Signature};
 pub use proofs::{Advanced, Proofs};

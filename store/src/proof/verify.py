@@ -404,26 +404,25 @@ def check_reference(what):
     kind, namespace, name, version, digest = members(
         what, ["kind", "namespace", "name", "version", "digest"], "a reference"
     )
-    if not all(isinstance(text, str) for text in (kind, namespace, name, version)):
-        raise Invalid("the members of a reference are texts")
-    if not (digest is None or isinstance(digest, str)):
-        raise Invalid("a digest is a text or null")
+    texts = [text for text in (kind, name, version, digest) if text is not None]
+    if not all(isinstance(text, str) for text in texts + [namespace]):
+        raise Invalid("the members of a reference are texts or null")
 
 
-def is_reference(entry, what, by, leaf):
-    """Whether an entry of a leaf is a reference, by its digest, its version or its name."""
-    if not isinstance(entry, dict) or entry.get("kind", what["kind"]) != what["kind"]:
+def is_reference(entry, what, leaf):
+    """Whether a reference restates an entry of a leaf: nothing in it is more than the leaf says."""
+    if not isinstance(entry, dict) or "run" in entry or "event" in entry:
         return False
-    named = "name" in entry
-    namespace = entry.get("namespace", leaf.get("namespace") if named else what["namespace"])
-    if namespace != what["namespace"] or (named and entry["name"] != what["name"]):
-        return False
-    if by == "digest":
-        digests = [entry.get("digest")] + list(entry.get("digests", []))
-        return what["digest"] is not None and what["digest"] in digests
-    if by == "version":
-        return named and entry.get("version") == what["version"]
-    return by == "name" and named and "version" not in entry
+    digests = [entry.get("digest")] + list(entry.get("digests", []))
+    named = what["digest"] is not None and what["digest"] in digests
+    stated = {
+        "kind": entry.get("kind"),
+        "namespace": entry.get("namespace", leaf.get("namespace")),
+        "name": entry.get("name"),
+        "version": None if named else entry.get("version"),
+        "digest": what["digest"] if named else None,
+    }
+    return stated == what
 
 
 def check_statement(statement, leaves):
@@ -435,8 +434,8 @@ def check_statement(statement, leaves):
     says = statement.get("says") if isinstance(statement, dict) else None
     if says in ("made", "used", "about"):
         more = {"made": [], "used": ["role"], "about": ["kind", "outcome", "environment"]}[says]
-        members(statement, ["says", "event", "what", "by"] + more, "a statement")
-        leaf, what, by = leaf_at(statement["event"]), statement["what"], statement["by"]
+        members(statement, ["says", "event", "what"] + more, "a statement")
+        leaf, what = leaf_at(statement["event"]), statement["what"]
         check_reference(what)
         entries = leaf.get({"made": "outputs", "used": "inputs", "about": "about"}[says], [])
         if says == "used":
@@ -445,8 +444,8 @@ def check_statement(statement, leaves):
             for name in more:
                 if leaf.get(name) != statement[name]:
                     raise Invalid("the %s of event %d is not as stated" % (name, statement["event"]))
-        if not any(is_reference(entry, what, by, leaf) for entry in entries):
-            raise Invalid("event %d does not say %s %s" % (statement["event"], says, what["name"]))
+        if not any(is_reference(entry, what, leaf) for entry in entries):
+            raise Invalid("event %d does not say what is stated of it" % statement["event"])
     elif says == "code":
         members(statement, ["says", "event", "code"], "a statement")
         if not isinstance(statement["code"], dict) or not is_same(leaf_at(statement["event"]).get("code"), statement["code"]):
@@ -499,6 +498,8 @@ def check_proof(path, report):
     report.checked.append("events: %d, each included at its position" % len(leaves))
     for statement in statements:
         check_statement(statement, leaves)
+    if not any(statement.get("what") == about for statement in statements):
+        raise Invalid("no statement is about what the file says it is about")
     report.checked.append("statements: %d, each follows from these events" % len(statements))
     for kept in report.options.kept:
         if kept.size == checkpoint.size:

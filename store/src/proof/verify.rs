@@ -192,7 +192,11 @@ impl<'a> TreeCheck<'a> {
                 None => self.compared.push(Compared { kept: waiting.signed, here: Here::Shorter(count) }),
             }
         }
-        for differing in std::mem::take(&mut self.differing) {
+        for mut differing in std::mem::take(&mut self.differing) {
+            let place = differing.position.filter(|_| differing.is_event);
+            if let Some(Ok(place)) = place.map(|position| self.proofs.journal().place(position)) {
+                (differing.file, differing.offset) = place;
+            }
             self.add(differing);
         }
         self.report.size = self.edge.size();
