@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod errors;
 mod exit;
+mod http;
 mod random;
 mod reference;
 mod render;

@@ -1,6 +1,7 @@
 //! Tests that need a disk, a process or the whole workspace.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod anchors;
 mod cli_bad_input;
 mod cli_check;
 mod cli_commands;

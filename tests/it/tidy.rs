@@ -48,6 +48,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["cli/src/serve/"]),
     ("toml", &["cli/src/config.rs"]),
     ("unicode_width", &["query/src/output/"]),
+    ("ureq", &["cli/src/http.rs"]),
     ("zstd", &["store/src/journal/"]),
 ];
 

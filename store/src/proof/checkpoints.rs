@@ -165,6 +165,19 @@ impl Checkpoints {
         Ok(file)
     }
 
+    /// The checkpoint of a size that was kept, its signatures not checked; an error if it cannot be read.
+    pub fn kept(&self, size: u64) -> Result<Option<SignedCheckpoint>> {
+        let path = self.kept_path(size);
+        match fs::read_to_string(&path) {
+            Ok(text) => match SignedCheckpoint::parse(&text) {
+                Ok(signed) => Ok(Some(signed)),
+                Err(error) => Err(StoreError::corrupt(&path, 0, error.to_string())),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("read", &path)(error)),
+        }
+    }
+
     /// Keeps a checkpoint in a file of its own, durably; one of the same size is replaced.
     pub fn keep(&self, checkpoint: &SignedCheckpoint) -> Result<PathBuf> {
         let path = self.kept_path(checkpoint.size());
@@ -172,8 +185,15 @@ impl Checkpoints {
         Ok(path)
     }
 
+    /// Keeps the answer of a time-stamping authority about the checkpoint of a size, durably.
+    pub fn keep_stamp(&self, size: u64, answer: &[u8]) -> Result<PathBuf> {
+        let path = self.kept_path(size).with_extension("tsr");
+        self.write(&path, answer)?;
+        Ok(path)
+    }
+
     /// Writes a file of the folder as a whole, durably.
-    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let new = path.with_extension("new");
         let mut file = File::create(&new).map_err(StoreError::io("create", &new))?;
         file.write_all(bytes).map_err(StoreError::io("write", &new))?;
@@ -234,7 +254,18 @@ impl Checkpoints {
         fs::write(&path, text).map_err(StoreError::io("write", &path))
     }
 
+    /// The time stamps that are kept, each with the size of its checkpoint.
+    pub fn stamps(&self) -> Result<Vec<(u64, PathBuf)>> {
+        let files = self.files_ending("tsr")?.into_iter();
+        let sized = files.filter_map(|file| Some((file.file_stem()?.to_str()?.parse().ok()?, file)));
+        Ok(sized.collect())
+    }
+
     fn kept_files(&self) -> Result<Vec<PathBuf>> {
+        self.files_ending(ENDING)
+    }
+
+    fn files_ending(&self, ending: &str) -> Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -243,7 +274,7 @@ impl Checkpoints {
         let mut files: Vec<PathBuf> = entries
             .flatten()
             .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|ending| ending == ENDING))
+            .filter(|path| path.extension().is_some_and(|found| found == ending))
             .collect();
         files.sort_unstable();
         Ok(files)

@@ -13,8 +13,10 @@ mod proofs;
 #[allow(clippy::unwrap_used, clippy::unit_arg, reason = "a panic is how a test fails")]
 mod tests;
 mod tiles;
+pub mod timestamp;
 mod tree;
 mod verify;
+pub mod witness;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use checkpoints::{BadCheckpoint, Checkpoints, StoredCheckpoint, Verified};

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use lineage_store::digest::Blake3;
 use lineage_store::journal::JournalReport;
-use lineage_store::proof::{Edge, ProofReport, Proofs, TreeCheck, VerifierKey, verified_edge};
+use lineage_store::proof::timestamp::Stamp;
+use lineage_store::proof::{Edge, ProofReport, Proofs, StoredCheckpoint, TreeCheck, VerifierKey, verified_edge};
 use lineage_store::time::Time;
 use lineage_store::{EventStore, Store, read_leaf};
 
@@ -58,6 +60,7 @@ fn check_log(session: &Session, scope: &Scope<'_>, report: &mut Report) -> anyho
             report.damage.push(Finding::new("checkpoint", "a cosignature".to_owned(), what));
         }
     }
+    check_stamps(&proofs, &stored, report)?;
     check_kept(scope, key.as_ref(), report);
     tell_proofs(store, &found, from, report);
     report.proofs = Some(found);
@@ -107,6 +110,29 @@ fn public_key(session: &Session, scope: &Scope<'_>, report: &mut Report) -> anyh
         _ => {}
     }
     Ok(scope.key.cloned().or(stored))
+}
+
+/// Time stamps: of the checkpoint beside them, or of something else.
+fn check_stamps(proofs: &Proofs, stored: &[StoredCheckpoint], report: &mut Report) -> anyhow::Result<()> {
+    for (size, file) in proofs.checkpoints().stamps()? {
+        let kept = stored.iter().find(|stored| stored.signed.size() == size);
+        let stamp = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let file = file.display();
+        match (Stamp::parse(&stamp), kept) {
+            (Ok(stamp), Some(kept)) if stamp.is_of(kept.signed.note().text().as_bytes()) => report.notes.push(format!(
+                "{file} stamps the checkpoint of {} at {}; the signature of the authority was not checked",
+                count(size, "event"),
+                stamp.time
+            )),
+            (Ok(_), None) => report.notes.push(format!("the checkpoint that {file} stamps is not kept here")),
+            (stamp, _) => {
+                let what = stamp.err().map_or_else(|| "it stamps something else".to_owned(), |error| error.to_string());
+                let finding = Finding::new("checkpoint", file.to_string(), what);
+                report.damage.push(Finding { offset: Some(0), ..finding });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether the checkpoints from outside are signed with the key of the log.
