@@ -98,7 +98,7 @@ impl Context {
 
     /// Opens the store to write to it: what waits in the spool comes first.
     pub(crate) fn open_to_write(&self) -> anyhow::Result<Session> {
-        let mut session = self.open()?;
+        let session = self.open()?;
         session.drain()?;
         Ok(session)
     }

@@ -43,7 +43,7 @@ impl Session {
     }
 
     /// Records what waits in the spool.
-    pub(crate) fn drain(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn drain(&self) -> anyhow::Result<()> {
         let terminal = &self.context.terminal;
         let name = random::file_name(self.context.now());
         let now = || self.context.now();

@@ -4,6 +4,7 @@
 
 pub mod crash;
 pub mod evidence;
+pub mod front;
 pub mod fuzz;
 pub mod http;
 pub mod random;
@@ -24,6 +25,11 @@ pub fn workspace() -> PathBuf {
 /// Says loudly that something is not tested here; the test harness does not swallow it.
 pub fn skipped(what: &str) {
     writeln!(std::io::stderr(), "SKIPPED {what}").ok();
+}
+
+/// The virtual environment of real clients, which need not be there: `LINEAGE_CLIENTS`, else where `.ci/run` makes it.
+pub fn clients() -> PathBuf {
+    std::env::var_os("LINEAGE_CLIENTS").map_or_else(|| workspace().join("target/clients"), PathBuf::from)
 }
 
 /// The folder of the recorded corpora: `LINEAGE_SHARED`, else `shared` beside the workspace; `None`, loudly, if absent.

@@ -40,7 +40,7 @@ impl Rule {
             Self::Known => "any token",
             Self::ReadNamespace => "reader of the namespace",
             Self::ReadAll => "reader of every namespace",
-            Self::Send => "emitter, or operator or auditor where the kind asks for it, of the namespaces of each event",
+            Self::Send => "emitter; for some kinds operator or auditor",
         }
     }
 }

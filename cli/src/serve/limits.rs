@@ -27,6 +27,8 @@ const BODY_REST: Duration = Duration::from_secs(10);
 const BODY_WHOLE: Duration = Duration::from_secs(30);
 /// A body that was compressed may grow by as much; JSON of real emitters grows by 20 at most.
 const RATIO_MAX: usize = 200;
+/// So many requests a second of one address are told what is wrong with their tokens.
+const UNAUTHORIZED: u32 = 20;
 /// So many addresses and principals are remembered; more are forgotten together.
 const REMEMBERED: usize = 10_000;
 
@@ -71,11 +73,28 @@ impl Limits {
         Self { rate, room: Arc::new(Semaphore::new(BODIES_BYTES_MAX)), buckets: Mutex::default() }
     }
 
-    /// Whether a caller has asked too often.
+    /// Refuses a caller who has asked too often.
     pub(crate) fn admit(&self, caller: &Caller, peer: IpAddr) -> Result<(), Refused> {
         let Some(rate) = self.rate else { return Ok(()) };
-        let rate = f64::from(rate);
         let who = caller.principal().map_or_else(|| peer.to_string(), |name| format!("token {name}"));
+        if self.spend(who, rate) {
+            return Ok(());
+        }
+        Err(Refused::new(StatusCode::TOO_MANY_REQUESTS, "rate", "more requests came than are served a second").after(1))
+    }
+
+    /// What becomes of a request without a valid token: from an address that sends many of them it is not even judged.
+    pub(crate) fn unauthorized(&self, refused: Refused, peer: IpAddr) -> Refused {
+        if self.spend(format!("unauthorized {peer}"), UNAUTHORIZED) {
+            return refused;
+        }
+        let text = "too many requests came without a valid token";
+        Refused::new(StatusCode::TOO_MANY_REQUESTS, "unauthorized-rate", text).after(1)
+    }
+
+    /// Spends one of so many a second; false if none is left.
+    fn spend(&self, who: String, rate: u32) -> bool {
+        let rate = f64::from(rate);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= REMEMBERED && !buckets.contains_key(&who) {
             buckets.clear();
@@ -84,12 +103,11 @@ impl Limits {
         let bucket = buckets.entry(who).or_insert(Bucket { left: rate, at: now });
         bucket.left = (bucket.left + now.duration_since(bucket.at).as_secs_f64() * rate).min(rate);
         bucket.at = now;
-        if bucket.left < 1.0 {
-            let text = "more requests came than are served a second";
-            return Err(Refused::new(StatusCode::TOO_MANY_REQUESTS, "rate", text).after(1));
+        let is_left = bucket.left >= 1.0;
+        if is_left {
+            bucket.left -= 1.0;
         }
-        bucket.left -= 1.0;
-        Ok(())
+        is_left
     }
 
     /// Reads a body to its end, inflated if it was sent with gzip.

@@ -20,6 +20,7 @@ mod query;
 mod reply;
 mod router;
 mod tls;
+mod upkeep;
 mod writer;
 
 use std::io;
@@ -121,12 +122,14 @@ async fn serve(session: Arc<Session>, options: Options) -> anyhow::Result<ExitCo
     let listener = Listener { socket, tls: options.tls, connections: options.connections, metrics };
     tell(&session, &listener, address)?;
     let watched = tokio::spawn(follow(Arc::clone(&session), head_in));
+    let kept_up = tokio::spawn(upkeep::run(Arc::clone(&session)));
     let served = listener.serve(std::mem::take(&mut routes).serve(Arc::clone(&app)), stopping);
     let served = tokio::spawn(served);
     let code = wait(&app).await?;
     stop.send_replace(true);
     served.await.context("the server stopped early")?;
     watched.abort();
+    kept_up.abort();
     drop(app);
     // The queue is closed with its last holder; the thread records what waits and ends.
     tokio::task::spawn_blocking(move || thread.join()).await.ok();

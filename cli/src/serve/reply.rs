@@ -84,6 +84,11 @@ impl Refused {
         self.reason
     }
 
+    /// Whether a valid token is missing.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     /// Why.
     pub(crate) fn message(&self) -> &str {
         &self.message

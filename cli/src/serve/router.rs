@@ -141,9 +141,12 @@ async fn admit(app: &Arc<App>, rule: super::access::Rule, request: Request<Body>
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
     gate::check(app, &parts)?;
-    let caller = app.access.caller(&parts.headers, peer, app.now())?;
-    app.limits.admit(&caller, peer)?;
-    caller.check(rule, find(&path, "namespace"))?;
+    let judged = app.access.caller(&parts.headers, peer, app.now()).and_then(|caller| {
+        app.limits.admit(&caller, peer)?;
+        caller.check(rule, find(&path, "namespace")).map(|()| caller)
+    });
+    let caller = judged
+        .map_err(|refused| if refused.is_unauthorized() { app.limits.unauthorized(refused, peer) } else { refused })?;
     let Query(query) = Query::try_from_uri(&parts.uri)
         .map_err(|_| Refused::bad("the parameters of the address are not percent-encoded UTF-8"))?;
     Ok(Call { app: Arc::clone(app), caller, headers: parts.headers, body, path, query })

@@ -7,7 +7,7 @@ use lineage_store::time::Time;
 use lineage_tests::http::quoted;
 use lineage_tests::sandbox::Sandbox;
 use lineage_tests::server::Server;
-use lineage_tests::{corpora, skipped};
+use lineage_tests::{clients, corpora, skipped};
 use serde_json::{Value, json};
 
 /// The schemas of the file, by name.
@@ -18,16 +18,13 @@ impl Shapes {
     fn read() -> Option<Self> {
         let path = corpora()?.join("marquez/openapi.yml");
         let script = "import sys,json,yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1])), default=str))";
-        let pythons = std::env::var("LINEAGE_CLIENTS").map(|venv| format!("{venv}/bin/python")).into_iter();
-        for python in pythons.chain(["python3".to_owned()]) {
+        for python in [clients().join("bin/python"), "python3".into()] {
             let Ok(output) = Command::new(&python).args(["-c", script]).arg(&path).output() else { continue };
             let Ok(whole) = serde_json::from_slice::<Value>(&output.stdout) else { continue };
             let schemas = whole["components"]["schemas"].as_object().unwrap();
             return Some(Self(schemas.iter().map(|(k, v)| (k.clone(), v.clone())).collect()));
         }
-        skipped(
-            "shapes of Marquez: no Python with yaml reads its OpenAPI file; set LINEAGE_CLIENTS to a venv that has it",
-        );
+        skipped("shapes of Marquez: no Python with yaml reads its OpenAPI file; .ci/run installs one");
         None
     }
 

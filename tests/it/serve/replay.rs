@@ -1,0 +1,49 @@
+//! Every recorded exchange of an `OpenLineage` client, sent again: the same class of status.
+
+use lineage_tests::sandbox::Sandbox;
+use lineage_tests::server::Server;
+use lineage_tests::{corpora, walk};
+use serde_json::Value;
+
+/// Headers of the connection, not of the request.
+const HOP: [&str; 4] = ["host", "connection", "content-length", "accept-encoding"];
+
+#[test]
+fn recorded_exchanges_get_the_same_class_of_status() {
+    let Some(corpora) = corpora() else { return };
+    let mut sandbox = Sandbox::new();
+    sandbox.at("2026-11-23T00:00:00Z");
+    let server = Server::start(&sandbox);
+    let (mut exchanges, mut packed) = (0, 0);
+    for file in walk::files_ending(&corpora.join("openlineage/recorded"), ".ndjson") {
+        if file.to_string_lossy().ends_with(".events.ndjson") {
+            continue;
+        }
+        let mut connection = server.connect();
+        for line in std::fs::read_to_string(&file).unwrap().lines() {
+            let exchange: Value = serde_json::from_str(line).unwrap();
+            let request = &exchange["request"];
+            let headers: Vec<(&str, &str)> = request["headers"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .filter(|(name, _)| !HOP.contains(&name.to_ascii_lowercase().as_str()))
+                .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+                .collect();
+            let mut body = request["body"]["json"].to_string().into_bytes();
+            if request["body"]["content_encoding"] == "gzip" {
+                body = super::basics::gzip(&body);
+                packed += 1;
+            }
+            let target = request["path"].as_str().unwrap();
+            let answer = connection.ask(request["method"].as_str().unwrap(), target, &headers, &body).unwrap();
+            // A 503 was the recorder's own doing, to see the client come again.
+            let status = exchange["response"]["status"].as_u64().unwrap();
+            let expected = if status == 503 { 2 } else { status / 100 };
+            assert_eq!(u64::from(answer.status / 100), expected, "{}: {}", file.display(), answer.text());
+            exchanges += 1;
+        }
+    }
+    assert!(exchanges > 300 && packed > 10, "{exchanges} exchanges, {packed} packed");
+    sandbox.run(["verify"]).done();
+}
