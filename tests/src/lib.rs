@@ -27,6 +27,11 @@ pub fn skipped(what: &str) {
     writeln!(std::io::stderr(), "SKIPPED {what}").ok();
 }
 
+/// Tells a figure that a test has found; the test harness does not swallow it.
+pub fn told(what: &str) {
+    writeln!(std::io::stderr(), "FIGURE {what}").ok();
+}
+
 /// The virtual environment of real clients, which need not be there: `LINEAGE_CLIENTS`, else where `.ci/run` makes it.
 pub fn clients() -> PathBuf {
     std::env::var_os("LINEAGE_CLIENTS").map_or_else(|| workspace().join("target/clients"), PathBuf::from)

@@ -20,6 +20,8 @@ pub(crate) const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(crate) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The largest question with its parameters.
 pub(crate) const QUESTION_BYTES_MAX: usize = 1024 * 1024;
+/// So much of a body that is too large is read to its end; beyond that the connection is closed.
+const DISCARDED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// What the bodies of all requests together may hold in memory.
 const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long a body may rest, and how long all of it may take.
@@ -125,12 +127,17 @@ impl Limits {
 
     async fn receive(&self, headers: &HeaderMap, mut body: Body, max: usize) -> Result<Taken, Refused> {
         let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-        if declared.is_some_and(|declared: u64| declared > max as u64) {
+        if let Some(declared) = declared.filter(|declared: &u64| *declared > max as u64) {
+            if declared <= DISCARDED_BYTES_MAX {
+                discard(&mut body).await;
+            }
             return Err(too_large(max));
         }
         let mut taken = Taken::new();
         while let Some(data) = next(&mut body).await? {
             if taken.bytes.len() + data.len() > max {
+                drop(taken);
+                discard(&mut body).await;
                 return Err(too_large(max));
             }
             taken.hold(self.room(data.len())?);
@@ -163,6 +170,15 @@ impl Limits {
                 return Err(too_large(most));
             }
         }
+    }
+}
+
+/// Reads the rest of a body and drops it, so that its sender comes to the answer instead of a closed connection.
+async fn discard(body: &mut Body) {
+    let mut left = DISCARDED_BYTES_MAX;
+    while let Ok(Some(piece)) = next(body).await {
+        let Some(rest) = left.checked_sub(piece.len() as u64) else { return };
+        left = rest;
     }
 }
 

@@ -23,6 +23,8 @@ use super::reply::{self, Refused, Reply};
 use super::router::{Call, Routes};
 use crate::commands::question;
 
+/// A question may take so long where it does not ask for more.
+const TIME: Duration = Duration::from_secs(2);
 /// A question may take no longer than this, whatever it asks for.
 const TIME_MAX: Duration = Duration::from_secs(30);
 /// A question may take no more steps than this.
@@ -136,7 +138,7 @@ impl Asked {
 
     fn limits(&self, gone: Arc<AtomicBool>) -> Limits {
         let begun = Instant::now();
-        let most = self.budget.timeout_ms.map_or(TIME_MAX, |ms| Duration::from_millis(ms).min(TIME_MAX));
+        let most = self.budget.timeout_ms.map_or(TIME, |ms| Duration::from_millis(ms).min(TIME_MAX));
         let rows_max = if self.page.is_some() || self.cursor.is_some() { ROWS_PAGED_MAX } else { ROWS_MAX };
         Limits {
             steps: Some(self.budget.steps.unwrap_or(STEPS_MAX).min(STEPS_MAX)),

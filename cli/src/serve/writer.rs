@@ -141,3 +141,48 @@ impl Appender {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lineage_ingest::delivery::{self, Protocol, Sender};
+
+    use super::*;
+
+    /// A writer whose other end does nothing, with room for so many requests and bytes.
+    fn stuck(requests: usize, bytes: usize) -> (Writer, mpsc::Receiver<Waiting>) {
+        let (queue, waiting) = mpsc::channel(requests);
+        let (failed, metrics) = (Arc::default(), Arc::default());
+        (Writer { queue, room: Arc::new(Semaphore::new(bytes)), failed, metrics }, waiting)
+    }
+
+    fn events() -> Vec<Prepared> {
+        let text = br#"{"v":1,"kind":"transform","outputs":[{"name":"a"}]}"#;
+        let sender = Sender { actor: "x", principal: None, seal: &[], salt: &[0; 32] };
+        let events = delivery::events(text, Protocol::Native, &sender).expect("an event");
+        delivery::prepared(events, text, &sender).expect("an event")
+    }
+
+    /// The reason for which a request is refused at once; `None` if it waits.
+    fn refused(writer: &Writer) -> Option<&'static str> {
+        let mut record = std::pin::pin!(writer.record(events()));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match record.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(result) => Some(result.expect_err("nobody records").reason()),
+            std::task::Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn a_full_queue_refuses_at_once() {
+        let (writer, mut waiting) = stuck(2, QUEUE_BYTES);
+        assert_eq!([refused(&writer), refused(&writer), refused(&writer)], [None, None, Some("queue")]);
+        drop(waiting.try_recv());
+        assert_eq!(refused(&writer), None, "there is room again");
+        let (writer, mut waiting) = stuck(100, events()[0].leaf.as_bytes().len() * 3 / 2);
+        assert_eq!([refused(&writer), refused(&writer)], [None, Some("queue")], "more bytes than may wait");
+        drop(waiting.try_recv());
+        assert_eq!(refused(&writer), None, "the room was given back");
+        drop(waiting);
+        assert_eq!(refused(&writer), Some("queue"));
+    }
+}

@@ -1,6 +1,6 @@
 //! Mutated `OpenLineage` documents: none makes the server panic, none is answered with 5xx, good ones pass afterwards.
 //!
-//! In full: `SERVE_MUTATIONS=100000 SERVE_SEED=1 cargo test -p lineage-tests --test it serve::mutations`.
+//! In full: `SERVE_FULL=1 SERVE_SEED=1 cargo test -p lineage-tests --test it serve::mutations`.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,8 @@ use lineage_tests::random::Random;
 use lineage_tests::sandbox::Sandbox;
 use lineage_tests::server::Server;
 use lineage_tests::{corpora, walk, workspace};
+
+use super::{seed, size};
 
 /// What is put where a value was.
 const ODD: [&str; 20] = [
@@ -32,10 +34,6 @@ const ODD: [&str; 20] = [
     "\"\u{202e}\u{feff}\"",
     "1.",
 ];
-
-pub(super) fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 /// Events of real emitters and of the specification's examples.
 fn documents() -> Vec<Vec<u8>> {
@@ -93,7 +91,7 @@ fn replace_value(document: &mut Vec<u8>, at: usize, value: &[u8]) {
 
 #[test]
 fn no_mutation_breaks_the_server() {
-    let (n, mut random) = (setting("SERVE_MUTATIONS", 3000), Random::new(setting("SERVE_SEED", 1) as u64));
+    let (n, mut random) = (size(3000, 100_000), Random::new(seed()));
     let sandbox = Sandbox::new();
     let server = Server::start(&sandbox);
     let documents = documents();
@@ -132,4 +130,5 @@ fn no_mutation_breaks_the_server() {
     let (code, said) = server.stop("TERM");
     assert_eq!((code, said.as_str()), (0, ""), "{statuses:?}");
     sandbox.run(["verify"]).done();
+    lineage_tests::told(&format!("{n} mutated documents, 0 panics, 0 answers of 5xx: {statuses:?}"));
 }

@@ -4,6 +4,7 @@ pub mod append;
 pub mod closure;
 pub mod generate;
 pub mod load;
+pub mod serve;
 
 use std::time::Duration;
 
