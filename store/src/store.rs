@@ -189,9 +189,7 @@ impl Store {
     /// As [`Store::append`], and gives the events back; `strict`: nothing is written after the first conflict or
     /// refusal, which is the last result.
     pub fn append_as(&self, events: Vec<Prepared>, now: Time, strict: bool) -> Result<Done> {
-        for payload in events.iter().flat_map(|e| &e.payloads) {
-            self.payloads.put(&payload.digest, &payload.bytes)?;
-        }
+        self.payloads.put_all(events.iter().flat_map(|e| &e.payloads).map(|p| (p.digest, &p.bytes[..])))?;
         let mut queue = lock(&self.queue);
         let ticket = queue.next_ticket;
         queue.next_ticket += 1;

@@ -10,6 +10,11 @@ use crate::{Result, StoreError};
 /// The largest payload that is read.
 const BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// From so many payloads on the file system is synced as a whole: two calls, instead of three for each of them.
+const MANY: usize = 4;
+/// So many files are open at once.
+const OPEN_MAX: usize = 256;
+
 /// The payload files of a store, readable by their owner only.
 #[derive(Clone, Debug)]
 pub struct Payloads {
@@ -34,11 +39,15 @@ impl Payloads {
 
     /// Keeps several payloads, durable when this returns; cheaper than one by one.
     pub fn put_all<'a>(&self, payloads: impl IntoIterator<Item = (Blake3, &'a [u8])>) -> Result<()> {
+        let payloads: Vec<(Blake3, &[u8])> = payloads.into_iter().collect();
+        if let Some((digest, _)) = payloads.iter().find(|(digest, bytes)| Blake3::of(bytes) != *digest) {
+            return Err(StoreError::corrupt(self.shelf.path(digest), 0, "the bytes to write have another digest"));
+        }
+        if payloads.len() >= MANY {
+            return payloads.chunks(OPEN_MAX).try_for_each(|some| self.shelf.keep_many(some));
+        }
         let mut folders = BTreeSet::new();
         for (digest, bytes) in payloads {
-            if Blake3::of(bytes) != digest {
-                return Err(StoreError::corrupt(self.shelf.path(&digest), 0, "the bytes to write have another digest"));
-            }
             self.shelf.keep_bytes(&digest, bytes, &mut folders)?;
         }
         sync(&folders)

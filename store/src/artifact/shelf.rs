@@ -98,6 +98,43 @@ impl Shelf {
         self.keep(digest, bytes.len() as u64, folders, &mut fill).map(drop)
     }
 
+    /// Keeps several files of known digests, durable when this returns.
+    ///
+    /// Their bytes are durable before their names are, as with a single file; the whole file system is synced twice.
+    #[cfg(target_os = "linux")]
+    pub(super) fn keep_many(&self, files: &[(Blake3, &[u8])]) -> Result<()> {
+        let folder = File::open(&self.folder).map_err(StoreError::io("open", &self.folder))?;
+        let sync = || rustix::fs::syncfs(&folder).map_err(|error| StoreError::io("sync", &self.folder)(error.into()));
+        let mut written = Vec::with_capacity(files.len());
+        for (digest, bytes) in files {
+            if self.size(digest) == Some(bytes.len() as u64) {
+                continue;
+            }
+            let mut temporary = Temporary::create(&self.folder.join(TEMPORARY), "", 0o600)?;
+            temporary.file.write_all(bytes).map_err(StoreError::io("write", &temporary.path))?;
+            let permissions = fs::Permissions::from_mode(self.mode);
+            temporary.file.set_permissions(permissions).map_err(StoreError::io("protect", &temporary.path))?;
+            written.push((temporary, self.path(digest)));
+        }
+        sync()?;
+        for (temporary, path) in written {
+            let folder = path.parent().unwrap_or(&self.folder);
+            fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+            temporary.name(&path)?;
+        }
+        sync()
+    }
+
+    /// Keeps several files of known digests, durable when this returns.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn keep_many(&self, files: &[(Blake3, &[u8])]) -> Result<()> {
+        let mut folders = BTreeSet::new();
+        for (digest, bytes) in files {
+            self.keep_bytes(digest, bytes, &mut folders)?;
+        }
+        sync(&folders)
+    }
+
     /// Opens a stored file without reading it.
     pub(super) fn open_file(&self, digest: &Blake3) -> Result<File> {
         let path = self.path(digest);
@@ -220,8 +257,13 @@ impl Temporary {
     }
 
     /// Syncs the bytes and gives the file its name.
-    pub(super) fn finish(mut self, path: &Path) -> Result<()> {
+    pub(super) fn finish(self, path: &Path) -> Result<()> {
         self.file.sync_all().map_err(StoreError::io("sync", &self.path))?;
+        self.name(path)
+    }
+
+    /// Gives the file its name; its bytes are synced already.
+    fn name(mut self, path: &Path) -> Result<()> {
         fs::rename(&self.path, path).map_err(StoreError::io("write", path))?;
         self.finished = true;
         Ok(())

@@ -158,3 +158,28 @@ fn payloads_are_private_and_can_be_deleted() {
     assert!(payloads.remove(&digest).expect("removed"));
     assert_eq!(payloads.get(&digest).expect("read"), None);
 }
+
+#[test]
+fn many_payloads_at_once_are_kept_like_single_ones() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let payloads = Payloads::create(&folder.path().join("payloads")).expect("a shelf");
+    // More than are open at once, some twice, some there before.
+    let texts: Vec<String> = (0..600).map(|i| format!("select {}", i % 590)).collect();
+    payloads.put(&Blake3::of(texts[7].as_bytes()), texts[7].as_bytes()).expect("kept");
+    let all = || texts.iter().map(|text| (Blake3::of(text.as_bytes()), text.as_bytes()));
+    payloads.put_all(all()).expect("kept");
+    payloads.put_all(all()).expect("kept before");
+    for (digest, bytes) in all() {
+        assert_eq!(payloads.get(&digest).expect("read").as_deref(), Some(bytes));
+    }
+    let mut n = 0;
+    payloads.list(&mut |_, _| n += 1).expect("listed");
+    assert_eq!(n, 590);
+    assert!(payloads.verify(&mut |_| {}).expect("verified").is_empty());
+    let left = fs::read_dir(folder.path().join("payloads/tmp")).expect("a folder").count();
+    assert_eq!(left, 0, "nothing temporary is left");
+    let wrong =
+        [(Blake3::of(b"a"), &b"a"[..]), (Blake3::of(b"b"), b"c"), (Blake3::of(b"d"), b"d"), (Blake3::of(b"e"), b"e")];
+    assert!(payloads.put_all(wrong).is_err());
+    assert_eq!(payloads.get(&Blake3::of(b"a")).expect("read"), None, "nothing of a wrong batch is kept");
+}
