@@ -140,7 +140,7 @@ impl Session {
 
     /// Closes the store after writing.
     pub(crate) fn finish(self, spooled: bool) -> ExitCode {
-        if !spooled && self.config.checkpoints == Policy::Auto {
+        if !spooled {
             self.sign_head();
         }
         // Everything is durable already; what is not caught up now is by the next command.
@@ -152,8 +152,12 @@ impl Session {
 }
 
 impl Session {
-    /// Signs the head of the log as the newest checkpoint; what is not covered now is by the next command.
-    fn sign_head(&self) {
+    /// Signs the head of the log as the newest checkpoint, if the settings say so; what is not covered now is by the
+    /// next command.
+    pub(crate) fn sign_head(&self) {
+        if self.config.checkpoints != Policy::Auto {
+            return;
+        }
         let signed = signing::signer(self, None).and_then(|signer| Ok(self.store.proofs().advance(&signer)?));
         match signed {
             // Who may write events need not be who holds the key.

@@ -7,33 +7,49 @@ use lineage_store::{Store, StoreError};
 
 use crate::session::Session;
 
-/// How often.
-const EVERY: Duration = Duration::from_secs(30);
+/// How often the head is signed, if anything was recorded.
+const SIGNED: Duration = Duration::from_secs(1);
+/// How often the spool is looked at and sled is brought up to the journal.
+const REST: Duration = Duration::from_secs(30);
 /// What may be spent on bringing sled up to the journal; other processes wait so long for it at most.
 const BUDGET: Duration = Duration::from_millis(200);
 
-/// Records what waits in the spool and brings sled up to the journal, for as long as the server lives.
+/// Keeps the store in order, for as long as the server lives; what is not done now is done the next time.
 pub(crate) async fn run(session: Arc<Session>) {
-    let mut times = tokio::time::interval_at(tokio::time::Instant::now() + EVERY, EVERY);
+    let (mut signed, mut rest) = (times(SIGNED), times(REST));
+    let mut covered = None;
     loop {
-        times.tick().await;
         let session = Arc::clone(&session);
-        // What is not done now is done the next time.
-        tokio::task::spawn_blocking(move || once(&session)).await.ok();
+        tokio::select! {
+            _ = signed.tick() => {
+                let count = session.store.head().ok().map(|head| head.count);
+                if count != covered && tokio::task::spawn_blocking(move || session.sign_head()).await.is_ok() {
+                    covered = count;
+                }
+            }
+            _ = rest.tick() => drop(tokio::task::spawn_blocking(move || catch_up(&session)).await),
+        }
     }
 }
 
-fn once(session: &Session) {
+fn times(every: Duration) -> tokio::time::Interval {
+    let mut times = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+    times.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    times
+}
+
+/// Records what waits in the spool and brings sled up to the journal.
+fn catch_up(session: &Session) {
     let terminal = &session.context.terminal;
     if let Err(error) = session.drain() {
         terminal.note(&format!("what waits in the spool is not recorded yet: {error}"));
     }
-    if let Err(error) = catch_up(session) {
+    if let Err(error) = fill_event_store(session) {
         terminal.note(&format!("the event store is not brought up to date yet: {error}"));
     }
 }
 
 /// sled is held only meanwhile, so that other processes can read it.
-fn catch_up(session: &Session) -> Result<(), StoreError> {
+fn fill_event_store(session: &Session) -> Result<(), StoreError> {
     Store::open(session.store.layout().root())?.close(BUDGET)
 }
