@@ -41,6 +41,12 @@ pub(crate) struct Config {
     /// When checkpoints are signed.
     #[serde(default)]
     pub(crate) checkpoints: Policy,
+    /// What the runner keeps to itself.
+    #[serde(default)]
+    pub(crate) secrets: Secrets,
+    /// What the runner records.
+    #[serde(default)]
+    pub(crate) run: Run,
 }
 
 /// When checkpoints are signed.
@@ -63,6 +69,56 @@ impl Policy {
     }
 }
 
+/// Secrets of commands that are run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Secrets {
+    /// Variables whose values are masked in everything that is written.
+    #[serde(default)]
+    pub(crate) env: Vec<String>,
+}
+
+/// What is recorded of commands that are run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Run {
+    /// Variables that are recorded beside those that always are.
+    #[serde(default)]
+    pub(crate) env: Vec<String>,
+    /// Inputs of up to so many bytes are stored.
+    #[serde(default)]
+    pub(crate) keep_inputs: Option<u64>,
+    /// The most bytes that are kept of each log.
+    #[serde(default)]
+    pub(crate) log_limit: Option<u64>,
+    /// How the machine is named: `hash`, `plain` or `none`.
+    #[serde(default)]
+    pub(crate) hostname: Option<Hostname>,
+}
+
+/// How the machine of a run is named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Hostname {
+    /// By a hash under a key of the store, which tells machines apart and nothing else.
+    #[default]
+    Hash,
+    /// As it is called.
+    Plain,
+    /// Not at all.
+    None,
+}
+
+impl Hostname {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::Plain => "plain",
+            Self::None => "none",
+        }
+    }
+}
+
 /// One setting as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
@@ -73,7 +129,7 @@ pub(crate) enum Value {
 }
 
 /// Names of the settings, what each is for, and whether it is a list.
-pub(crate) const KEYS: [(&str, &str, bool); 7] = [
+pub(crate) const KEYS: [(&str, &str, bool); 12] = [
     ("format", "format of the store, set by lineage", false),
     ("environments", "names known before their first deployment", true),
     ("actor", "who acts, where neither --actor nor LINEAGE_ACTOR says so", false),
@@ -81,6 +137,11 @@ pub(crate) const KEYS: [(&str, &str, bool); 7] = [
     ("origin", "name of the log in checkpoints; its key is made for it", false),
     ("signing_key", "file with the private key, if it is not kept in the store", false),
     ("checkpoints", "auto: whenever something was recorded; manual: by `lineage checkpoint` only", false),
+    ("secrets.env", "variables whose values `lineage run` masks in everything it writes", true),
+    ("run.env", "variables that `lineage run` records beside the usual ones; NAME or START*", true),
+    ("run.keep_inputs", "inputs of up to so many bytes are stored, not only hashed", false),
+    ("run.log_limit", "the most bytes that are kept of each log", false),
+    ("run.hostname", "how the machine is named: hash, plain or none", false),
 ];
 
 impl Config {
@@ -112,6 +173,11 @@ impl Config {
             "origin" => self.origin.clone().map(Value::One),
             "signing_key" => self.signing_key.as_ref().map(|path| Value::One(path.display().to_string())),
             "checkpoints" => Some(Value::One(self.checkpoints.as_str().to_owned())),
+            "secrets.env" => Some(Value::Many(self.secrets.env.clone())),
+            "run.env" => Some(Value::Many(self.run.env.clone())),
+            "run.keep_inputs" => self.run.keep_inputs.map(|n| Value::One(n.to_string())),
+            "run.log_limit" => self.run.log_limit.map(|n| Value::One(n.to_string())),
+            "run.hostname" => self.run.hostname.map(|name| Value::One(name.as_str().to_owned())),
             _ => return Err(unknown(key).into()),
         })
     }
@@ -140,15 +206,20 @@ pub(crate) fn set(text: &str, key: &str, values: &[String]) -> anyhow::Result<St
     }
     let value = if *is_list {
         toml::Value::from(words.clone())
+    } else if let Some(number) = words.concat().parse::<i64>().ok().filter(|_| key != "actor") {
+        toml::Value::from(number)
     } else {
-        toml::Value::from(words.first().cloned().unwrap_or_default())
+        toml::Value::from(words.concat())
     };
     let line = format!("{key} = {value}");
     let is_key = |line: &str| line.trim().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
     let mut lines: Vec<&str> = text.lines().collect();
-    match lines.iter().position(|line| is_key(line)) {
-        Some(at) => lines[at] = &line,
-        None => lines.push(&line),
+    if let Some(at) = lines.iter().position(|line| is_key(line)) {
+        lines[at] = &line;
+    } else {
+        // Behind the head of a table it would belong to that.
+        let table = lines.iter().position(|line| line.trim_start().starts_with('['));
+        lines.insert(table.unwrap_or(lines.len()), &line);
     }
     let text = lines.join("\n") + "\n";
     let config = Config::parse(&text).map_err(|what| {
@@ -181,6 +252,15 @@ mod tests {
         let text = set(&text, "checkpoints", &["manual".to_owned()]).expect("set");
         assert_eq!(Config::parse(&text).expect("valid").checkpoints, Policy::Manual);
         assert!(set(DEFAULT, "checkpoints", &["often".to_owned()]).is_err());
+        let text = set(&text, "run.log_limit", &["65536".to_owned()]).expect("set");
+        let text = set(&text, "secrets.env", &["DB_PASSWORD,PIN".to_owned()]).expect("set");
+        let config = Config::parse(&text).expect("valid");
+        assert_eq!((config.run.log_limit, config.secrets.env.len()), (Some(65536), 2));
+        let table = format!("{DEFAULT}[secrets]\nenv = [\"A\"]\n");
+        let text = set(&table, "run.hostname", &["none".to_owned()]).expect("set");
+        let config = Config::parse(&text).expect("valid");
+        assert_eq!((config.run.hostname, config.secrets.env.len()), (Some(Hostname::None), 1));
+        assert!(set(&text, "run.hostname", &["loud".to_owned()]).is_err());
         assert!(set(DEFAULT, "format", &["2".to_owned()]).is_err());
         assert!(set(DEFAULT, "colour", &["red".to_owned()]).is_err());
     }

@@ -100,6 +100,10 @@ impl Context {
     pub(crate) fn open_to_write(&self) -> anyhow::Result<Session> {
         let session = self.open()?;
         session.drain()?;
+        // What a dead runner left must not keep anyone from writing.
+        if let Err(error) = session.bury() {
+            self.terminal.note(&format!("a run whose runner died could not be ended: {error:#}"));
+        }
         Ok(session)
     }
 

@@ -1,11 +1,15 @@
 //! An open store with its settings: how commands read it, and the one way in which they write to it.
 
-use std::path::Path;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lineage_ingest::file::{self, Recorded};
-use lineage_store::event::{Event, Kind};
+use lineage_ingest::run::{self, Open, Orphan, RUNS_FOLDER};
+use lineage_store::event::{Event, Kind, State};
 use lineage_store::graph::View;
+use lineage_store::journal::Spool;
 use lineage_store::{Store, StoreError};
 use serde_json::json;
 
@@ -13,7 +17,7 @@ use crate::config::{Config, Policy};
 use crate::context::Context;
 use crate::exit::{ExitCode, Problem};
 use crate::random;
-use crate::render::count;
+use crate::render::{clean, count};
 use crate::signing;
 
 /// What a command may spend on bringing sled up to the journal.
@@ -58,6 +62,75 @@ impl Session {
             terminal.note(&format!("{refused} from the spool refused; kept with the reasons in {}", path.display()));
         }
         Ok(())
+    }
+
+    /// Where runs that have not ended have their locks and logs.
+    pub(crate) fn runs_folder(&self) -> PathBuf {
+        self.store.layout().part(RUNS_FOLDER)
+    }
+
+    /// The key under which the runner names what nobody may read: machines and secrets.
+    ///
+    /// A store that cannot be written to may have none.
+    pub(crate) fn runner_key(&self) -> Option<[u8; 32]> {
+        let path = self.store.layout().part("keys").join("runner.key");
+        let read = || std::fs::read(&path).ok()?.try_into().ok();
+        read().or_else(|| {
+            let key = random::bytes::<32>();
+            let new = path.with_extension(random::event_id());
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600);
+            let written = options.open(&new).and_then(|mut file| file.write_all(&key));
+            // Only one of several commands can give it its name.
+            let made = written.and_then(|()| std::fs::hard_link(&new, &path)).is_ok();
+            std::fs::remove_file(&new).ok();
+            if made { Some(key) } else { read() }
+        })
+    }
+
+    /// The name of this machine in notes of runs.
+    pub(crate) fn host(&self) -> String {
+        self.runner_key().map(|key| run::host(&key)).unwrap_or_default()
+    }
+
+    /// The runs that have not ended, as far as this store knows; the common case costs one look at a folder.
+    pub(crate) fn open_runs(&self) -> anyhow::Result<Vec<Open>> {
+        let folder = self.runs_folder();
+        if std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none()) {
+            return Ok(Vec::new());
+        }
+        Ok(run::open_runs(&folder, &self.host())?)
+    }
+
+    /// Records the end of runs whose runner is dead.
+    pub(crate) fn bury(&self) -> anyhow::Result<()> {
+        for open in self.open_runs()? {
+            if let Open::Dead(orphan) = open {
+                self.bury_one(orphan)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn bury_one(&self, orphan: Orphan) -> anyhow::Result<()> {
+        let note = orphan.note.clone();
+        let states = self.with_view(|view| {
+            let events = view.run_events(&note.namespace, &note.run);
+            Ok(events.into_iter().map(|event| view.state(event)).collect::<Vec<_>>())
+        })?;
+        let waits = states.is_empty() && !Spool::new(&self.store.layout().part("spool")).files()?.is_empty();
+        if waits {
+            // Its start may be in the spool, behind which its end must come.
+            return Ok(());
+        }
+        // A runner that died before its start was durable began nothing; one that had told its end owes nothing.
+        if !states.is_empty() && !states.into_iter().any(State::is_terminal) {
+            let event = run::orphaned(&orphan, self.store.artifacts(), self.context.now());
+            self.record(event)?;
+            let (run, job) = (clean(&note.run), clean(&note.job));
+            self.context.terminal.note(&format!("the runner of {run} ({job}) died; the run is recorded as aborted"));
+        }
+        Ok(orphan.forget()?)
     }
 
     /// Asks the graph index; if it is damaged, a fold of the journal.

@@ -1,13 +1,15 @@
 //! Signals: the recorder outlives those that come while a command is run, a question ends with its own code.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use lineage_ingest::run::{Control, Notice};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::flag::register_conditional_shutdown;
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::emulate_default_handler;
+use signal_hook::low_level::siginfo::Cause;
 
 /// What a shell shows for a command that was interrupted.
 const EXIT_INTERRUPTED: i32 = 130;
@@ -17,29 +19,26 @@ pub(crate) fn exit_when_interrupted() -> std::io::Result<()> {
     register_conditional_shutdown(SIGINT, EXIT_INTERRUPTED, Arc::new(AtomicBool::new(true))).map(drop)
 }
 
-/// Passes signals on to the process whose id is in `pid`.
+/// Tells a run of the signals that come.
 ///
-/// A terminal sends SIGINT to the command by itself. Before `started` is set the recorder dies of a signal as any
-/// program does; afterwards it lives to record the end.
-pub(crate) fn forward(pid: Arc<AtomicU32>, started: Arc<AtomicBool>) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+/// While nobody takes care of them the process dies of a signal as any program does.
+pub(crate) fn forward(control: Arc<Control>) -> std::io::Result<()> {
+    let caught = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT];
+    let mut signals = SignalsInfo::<WithOrigin>::new(caught)?;
     std::thread::spawn(move || {
-        for signal in signals.forever() {
-            if !started.load(Ordering::SeqCst) {
+        for origin in signals.forever() {
+            let signal = origin.signal;
+            let notice = match signal {
+                SIGWINCH => Notice::Resized,
+                SIGCONT => Notice::Continued,
+                // A key of the terminal reaches every process of its group; what a program sends reaches this one.
+                _ => Notice::Signal { signal, by_terminal: origin.cause == Cause::Kernel },
+            };
+            if !control.tell(notice) {
                 // A signal that ends the process leaves nobody to hear of a failure.
                 emulate_default_handler(signal).ok();
-            } else if signal != SIGINT {
-                pass_on(pid.load(Ordering::SeqCst), signal);
             }
         }
     });
     Ok(())
-}
-
-fn pass_on(pid: u32, signal: i32) {
-    let signal = if signal == SIGHUP { Signal::HUP } else { Signal::TERM };
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // The command may have ended in between.
-        kill_process(pid, signal).ok();
-    }
 }

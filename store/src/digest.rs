@@ -16,6 +16,11 @@ impl Blake3 {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// The digest of a byte string under a key: without the key nobody can tell which bytes it is of.
+    pub fn keyed(key: &[u8; 32], bytes: &[u8]) -> Self {
+        Self(*blake3::keyed_hash(key, bytes).as_bytes())
+    }
+
     /// The 64 hex digits without a prefix.
     pub fn hex(&self) -> String {
         to_hex(&self.0)

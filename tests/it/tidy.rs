@@ -49,7 +49,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml", &["cli/src/config.rs"]),
     ("unicode_width", &["query/src/output/"]),
     ("ureq", &["cli/src/http.rs"]),
-    ("zstd", &["store/src/journal/"]),
+    ("zstd", &["store/src/journal/", "ingest/src/run/log/"]),
 ];
 
 /// Outside crates that have no one home: the vocabulary of the whole workspace, or of one crate.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use lineage_ingest::run::Open;
 use lineage_store::journal::Spool;
 use lineage_store::{EventStore, StoreError};
 use serde_json::json;
@@ -37,6 +38,7 @@ impl Doctor {
         let Self {} = self;
         let session = context.open()?;
         let mut findings = Vec::new();
+        runs(&session, &mut findings);
         folders(&session, &mut findings);
         spool(&session, &mut findings)?;
         graph(&session, &mut findings);
@@ -92,6 +94,37 @@ fn folders(session: &Session, findings: &mut Vec<Finding>) {
         let what = format!("this user cannot write to {} of {}", closed.join(", "), layout.root().display());
         let mend = "chown or chmod the folders; commands that only read work all the same";
         findings.push(Finding { what, mend, code: ExitCode::Failed });
+    }
+}
+
+/// Ends runs whose runner is dead; what could not be ended is a finding.
+fn runs(session: &Session, findings: &mut Vec<Finding>) {
+    // A damaged store is found below, with the command that mends it.
+    let failed = session.bury().err();
+    let open = match session.open_runs() {
+        Ok(open) => open,
+        Err(error) => {
+            let what = format!("the runs that go on cannot be listed: {error:#}");
+            findings.push(Finding { what, mend: "remove the file that it names", code: ExitCode::Failed });
+            return;
+        }
+    };
+    for note in open.iter().filter(|open| matches!(open, Open::Dead(_))).map(Open::note) {
+        let why = failed.as_ref().map(|error| format!(": {error:#}")).unwrap_or_default();
+        findings.push(Finding {
+            what: format!("the runner of {} died, and its end is not recorded{why}", note.run),
+            mend: "any command that can write records it; `lineage ps` does nothing else",
+            code: ExitCode::Failed,
+        });
+    }
+    for note in open.iter().filter(|open| matches!(open, Open::Running(_))).map(Open::note) {
+        if note.host != session.host() {
+            findings.push(Finding {
+                what: format!("the run {} was started on another machine, and its end is not recorded", note.run),
+                mend: "run `lineage ps` on that machine",
+                code: ExitCode::Failed,
+            });
+        }
     }
 }
 

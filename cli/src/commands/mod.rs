@@ -16,8 +16,10 @@ mod init;
 mod judge;
 mod language;
 mod log;
+mod logs;
 mod name;
 mod prove;
+mod ps;
 pub(crate) mod query;
 pub(crate) mod question;
 mod rebuild;
@@ -30,6 +32,7 @@ mod status;
 mod token;
 mod verdict;
 mod verify;
+mod why;
 
 use crate::context::Context;
 use crate::exit::ExitCode;
@@ -67,6 +70,12 @@ commands! {
     Doctor(doctor::Doctor),
     /// Run a command and record what it read and wrote
     Run(run::Run),
+    /// List the runs that go on, and those that ended last
+    Ps(ps::Ps),
+    /// Print what the command of a run said
+    Logs(logs::Logs),
+    /// Say what produced a thing, and from which inputs
+    Why(why::Why),
     /// Record events from files or a pipe: NDJSON, JSON, `OpenLineage`
     Ingest(ingest::Ingest),
     /// Store bytes under a name

@@ -110,7 +110,8 @@ impl Budget {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// Reads `500ms`, `30s`, `2m` or `1h`.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_| "write a number and a unit, such as 30s")?;

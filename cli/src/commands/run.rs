@@ -2,18 +2,26 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lineage_ingest::file::{self, Recorded};
-use lineage_ingest::run::{self, Declared, EXIT_RUNNER, RecordError, RunResult, RunSpec};
+use lineage_ingest::run::{
+    self, Control, Declared, EXIT_RUNNER, INPUT_BYTES_KEPT, LOG_BYTES_MAX, LOG_BYTES_MIN, PARENT_VARIABLE, RecordError,
+    RunResult, RunSpec, Standard,
+};
+use lineage_store::StoreError;
 use lineage_store::digest::Blake3;
-use lineage_store::event::{EntityKind, Event, Kind};
+use lineage_store::event::{EntityKind, Event, Kind, Parent, RunRef, State};
 use lineage_store::graph::View;
 use serde_json::json;
 
+use super::question::parse_duration;
+use crate::config::Hostname;
 use crate::context::Context;
 use crate::exit::ExitCode;
 use crate::random;
@@ -25,11 +33,13 @@ const EXAMPLES: &str = "\
 EXAMPLES
   lineage run -i raw.csv -o dataset:clean=clean.csv -- sh prepare.sh
   lineage run -i dataset:clean=clean.csv -o model:churn=model.pkl --metrics metrics.json -p lr=0.1 -- python train.py
+  lineage run --timeout 2h --secret DB_PASSWORD -- python train.py
   lineage run --kind audit -i model:churn=model.pkl -- pytest checks/
   lineage run --kind deployment --to prod -i model:churn=model.pkl -- ./push.sh
 
 A run that writes a model is a training. Declarations are NAME=PATH, KIND:NAME=PATH or PATH; a path may be a pattern.
-The exit code is that of the command; 125 if the recorder itself failed before the command was started.";
+The command may write metrics as JSON lines {\"name\":…,\"value\":…} to the file that LINEAGE_METRICS names.
+The exit code is that of the command, 128 and the signal if it died of one; 124 if its time was over; 125 if the recorder itself failed before the command was started.";
 
 /// Arguments of `lineage run`.
 #[derive(Debug, Default, clap::Args)]
@@ -56,8 +66,8 @@ pub(crate) struct Run {
     /// A parameter
     #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = parse_param)]
     pub(super) param: Vec<(String, String)>,
-    /// A JSON file of numbers that the command writes
-    #[arg(long, value_name = "FILE")]
+    /// Numbers that the command writes: JSON, JSON lines, CSV, `trainer_state.json` or a folder of `DVCLive`
+    #[arg(long, value_name = "PATH")]
     pub(super) metrics: Option<PathBuf>,
     /// The environment of a deployment
     #[arg(long, value_name = "ENV")]
@@ -65,9 +75,24 @@ pub(crate) struct Run {
     /// The service of a deployment [default: the name of the model]
     #[arg(long)]
     pub(super) service: Option<String>,
-    /// Store the inputs too, not only their digests
+    /// Store all inputs, not only small ones
     #[arg(long)]
     pub(super) keep_inputs: bool,
+    /// A variable whose value is masked in everything that is written
+    #[arg(long, value_name = "VARIABLE")]
+    pub(super) secret: Vec<String>,
+    /// End the command after so long, such as 30s, 10m or 2h; the exit code is 124
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(super) timeout: Option<Duration>,
+    /// Do not start the command unless its start is recorded in the journal, not only spooled
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Let processes that the command leaves behind live on
+    #[arg(long)]
+    pub(super) detach: bool,
+    /// Keep no logs; the command inherits the standard streams
+    #[arg(long)]
+    pub(super) no_logs: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(super) command: Vec<OsString>,
@@ -94,14 +119,14 @@ impl Run {
         // Whatever keeps the recorder from working is code 125, so that it is not taken for the command's.
         let recorded =
             context.open_to_write().and_then(|session| execute(&session, &self).map(|result| (session, result)));
-        let (session, (result, run_id, mut spooled)) = match recorded {
+        let (session, (result, run_id, spooled)) = match recorded {
             Ok(recorded) => recorded,
             Err(error) => {
                 context.errors.tell(&error, &context.terminal);
                 return Ok(ExitCode::Child(EXIT_RUNNER as u8));
             }
         };
-        spooled |= tell(&session, &result);
+        tell(&session, &result);
         if context.json {
             self.tell_json(&session, &result, &run_id, spooled)?;
         }
@@ -128,12 +153,13 @@ impl Run {
         Ok(())
     }
 
-    fn spec(&self, session: &Session, run_id: &str) -> anyhow::Result<RunSpec> {
+    fn spec(&self, session: &Session, run_id: &str, control: &Arc<Control>) -> anyhow::Result<RunSpec> {
         let here = std::env::current_dir().context("cannot tell the current folder")?;
         let cwd = self.folder.clone().unwrap_or(here);
         let root = session.store.layout().root();
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let workspace = root.parent().unwrap_or(&root).to_owned();
+        let settings = &session.config.run;
         let mut spec = RunSpec::new(self.command.clone(), workspace, run_id.to_owned(), session.actor());
         spec.cwd = cwd.canonicalize().unwrap_or(cwd);
         spec.inputs.clone_from(&self.input);
@@ -146,7 +172,30 @@ impl Run {
         spec.metrics_file.clone_from(&self.metrics);
         spec.environment.clone_from(&self.to);
         spec.service.clone_from(&self.service);
-        spec.keep_inputs = self.keep_inputs;
+        spec.keep_inputs_max = match (self.keep_inputs, settings.keep_inputs) {
+            (true, _) => u64::MAX,
+            (false, limit) => limit.unwrap_or(INPUT_BYTES_KEPT),
+        };
+        spec.variables = std::env::vars_os().collect();
+        spec.recorded_variables.clone_from(&settings.env);
+        spec.secrets.clone_from(&session.config.secrets.env);
+        spec.secrets.extend(self.secret.iter().cloned());
+        spec.key = session.runner_key();
+        match settings.hostname.unwrap_or_default() {
+            Hostname::Hash => spec.host = session.host(),
+            Hostname::Plain => {
+                spec.host = session.host();
+                spec.hostname = Some(rustix::system::uname().nodename().to_string_lossy().into_owned());
+            }
+            Hostname::None => {}
+        }
+        spec.runs_folder = Some(session.runs_folder());
+        spec.log_bytes_max = settings.log_limit.unwrap_or(LOG_BYTES_MAX).max(LOG_BYTES_MIN);
+        spec.standard = if self.no_logs { None } else { Some(standard().context("cannot copy the standard streams")?) };
+        spec.timeout = self.timeout;
+        spec.detach = self.detach;
+        spec.parent = std::env::var(PARENT_VARIABLE).ok().and_then(|text| parent(&text));
+        spec.control = Arc::clone(control);
         Ok(spec)
     }
 }
@@ -154,9 +203,9 @@ impl Run {
 /// Runs a command and records it; its result, the id of the run, and whether something waits in the spool.
 pub(super) fn execute(session: &Session, arguments: &Run) -> anyhow::Result<(RunResult, String, bool)> {
     let run_id = random::run_id();
-    let spec = arguments.spec(session, &run_id)?;
-    let started = Arc::new(AtomicBool::new(false));
-    signals::forward(Arc::clone(&spec.pid), Arc::clone(&started)).context("cannot catch signals")?;
+    let control = Arc::default();
+    let spec = arguments.spec(session, &run_id, &control)?;
+    signals::forward(control).context("cannot catch signals")?;
     let view = RefCell::new(None);
     let known = |digest: &Blake3| {
         let mut view = view.borrow_mut();
@@ -168,16 +217,55 @@ pub(super) fn execute(session: &Session, arguments: &Run) -> anyhow::Result<(Run
     };
     let spooled = Cell::new(false);
     let mut record = |event: Event| -> Result<(), RecordError> {
-        if let Recorded::Spooled(path) = session.record(event)? {
-            spooled.set(true);
-            session.tell_spooled(&path, "an event of this run");
+        let path = match session.record(event.clone()) {
+            Ok(Recorded::At(_)) => return Ok(()),
+            Ok(Recorded::Spooled(path)) => path,
+            Err(error @ StoreError::Refused(_)) => return Err(error.into()),
+            // The journal does not work, but a file of its own may: the command need not wait for repairs.
+            Err(error) => match file::spool_event(&session.store, &event, &random::file_name(session.context.now())) {
+                Ok(path) => {
+                    session.context.terminal.note(&format!("the journal cannot be written: {error}"));
+                    path
+                }
+                Err(_) => return Err(error.into()),
+            },
+        };
+        if arguments.strict && event.state == State::Start {
+            // Nothing began, so nothing may say so.
+            std::fs::remove_file(&path)?;
+            return Err("it would only be spooled, and --strict was given".into());
         }
-        started.store(true, Ordering::SeqCst);
+        spooled.set(true);
+        session.tell_spooled(&path, "an event of this run");
         Ok(())
     };
     let clock = || session.context.now();
     let result = run::execute(&spec, session.store.artifacts(), &known, &mut record, &clock)?;
     Ok((result, run_id, spooled.get()))
+}
+
+/// Copies of the standard streams.
+fn standard() -> std::io::Result<Standard> {
+    let copy = |stream: std::os::fd::BorrowedFd<'_>| Ok(Arc::new(File::from(stream.try_clone_to_owned()?)));
+    let open = |stream: std::io::Result<Arc<File>>| match stream {
+        // A stream that was closed says nothing and takes everything.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::BADF.raw_os_error()) => {
+            Ok(Arc::new(File::options().read(true).write(true).open("/dev/null")?))
+        }
+        stream => stream,
+    };
+    Ok(Standard {
+        input: open(copy(std::io::stdin().as_fd()))?,
+        output: open(copy(std::io::stdout().as_fd()))?,
+        error: open(copy(std::io::stderr().as_fd()))?,
+    })
+}
+
+/// The run in which this one was started.
+fn parent(text: &str) -> Option<Parent> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    let word = |key: &str| value[key].as_str().map(str::to_owned);
+    Some(Parent { run: RunRef { namespace: word("namespace"), job: word("job"), run: word("run")? }, root: None })
 }
 
 /// The name that had these bytes first.
@@ -187,29 +275,20 @@ fn known_as(view: &View, digest: &Blake3) -> Option<(EntityKind, String, String)
     Some((view.entity_kind(entity), view.entity_namespace(entity).to_owned(), view.entity_name(entity).to_owned()))
 }
 
-/// Says what came of a run; whether its end had to be spooled.
-fn tell(session: &Session, result: &RunResult) -> bool {
+/// Says what came of a run.
+fn tell(session: &Session, result: &RunResult) {
     let terminal = &session.context.terminal;
-    let mut spooled = false;
     for note in &result.notes {
         terminal.note(&crate::render::clean(note));
     }
     if let Some(unrecorded) = &result.unrecorded {
-        let name = random::file_name(session.context.now());
-        let error = &unrecorded.error;
-        match file::spool_event(&session.store, &unrecorded.event, &name) {
-            Ok(path) => {
-                spooled = true;
-                terminal.note(&format!("the end of the run could not be recorded: {error}"));
-                session.tell_spooled(&path, "the end of the run");
-            }
-            Err(second) => {
-                terminal.tell(&format!("error: the end of the run is not recorded: {error}; nor spooled: {second}"));
-            }
-        }
+        terminal.tell(&format!(
+            "error: the end of the run is neither recorded nor spooled: {}; the next command that can write records \
+             the run as aborted",
+            unrecorded.error
+        ));
     }
     terminal.tell(&crate::render::clean(&result.summary));
-    spooled
 }
 
 /// The folder in which a run takes place.

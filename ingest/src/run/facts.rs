@@ -1,19 +1,20 @@
-//! Facts beside the files: parameters, metrics, the job's name.
+//! Facts beside the files: parameters, the job's name, and a file for metrics.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::fs;
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 
-use lineage_store::event::{Json, canonical};
+use lineage_store::event::Json;
 use serde_json::{Map, Number, Value};
 
+use super::RunSpec;
+use super::lock::stem as live_name;
 use super::redact::{REDACTED, is_secret_name, redact_text};
 
 /// The largest whole number that every reader of JSON keeps.
 const WHOLE_MAX: u64 = 1 << 53;
-/// The largest file of metrics that is read.
-const METRICS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Programs that run the script which names the job.
 const INTERPRETERS: &[&str] =
     &["sh", "bash", "zsh", "dash", "ksh", "python", "pypy", "Rscript", "julia", "node", "perl", "ruby", "php"];
@@ -38,45 +39,23 @@ fn scalar(text: &str) -> Value {
     }
 }
 
-fn is_safe(number: &Number) -> bool {
+/// Whether every reader of JSON keeps a number.
+pub(super) fn is_safe(number: &Number) -> bool {
     match number.as_i64() {
         Some(whole) => whole.unsigned_abs() <= WHOLE_MAX,
         None => !number.is_u64() && number.as_f64().is_some_and(f64::is_finite),
     }
 }
 
-/// The metrics of a JSON file, nested names joined by dots; what is no number is left out and named.
-pub(super) fn metrics(path: &Path) -> Result<(Json, Vec<String>), String> {
-    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > METRICS_BYTES_MAX {
-        return Err(format!("it has {size} bytes; at most {METRICS_BYTES_MAX} are read"));
-    }
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let value: Value = match serde_json::from_str(&text) {
-        Ok(value) => value,
-        // Python writes NaN and Infinity bare.
-        Err(error) => canonical::quote_non_finite(&text)
-            .and_then(|fixed| serde_json::from_str(&fixed).ok())
-            .ok_or_else(|| format!("it is no JSON: {error}"))?,
-    };
-    let Value::Object(object) = value else { return Err("it is no JSON object of numbers".to_owned()) };
-    let (mut flat, mut skipped) = (Map::new(), Vec::new());
-    flatten("", object, &mut flat, &mut skipped);
-    Ok((Json::from_value(&Value::Object(flat))?, skipped))
-}
-
-fn flatten(prefix: &str, object: Map<String, Value>, flat: &mut Map<String, Value>, skipped: &mut Vec<String>) {
-    for (key, value) in object {
-        let name = format!("{prefix}{key}");
-        match value {
-            Value::Object(inner) => flatten(&format!("{name}."), inner, flat, skipped),
-            Value::Number(number) if is_safe(&number) => drop(flat.insert(name, Value::Number(number))),
-            Value::String(word) if matches!(word.as_str(), "NaN" | "Infinity" | "-Infinity") => {
-                flat.insert(name, Value::String(word));
-            }
-            _ => skipped.push(name),
-        }
-    }
+/// An empty file outside of the store, to which a command may write metrics; only its owner may read it.
+///
+/// What stands in it is not masked yet, so it must not lie in the store.
+pub(super) fn metrics_log(spec: &RunSpec) -> Option<PathBuf> {
+    let folder = spec.variables.iter().find(|(name, value)| name == "TMPDIR" && !value.is_empty());
+    let folder = folder.map_or_else(|| PathBuf::from("/tmp"), |(_, value)| PathBuf::from(value));
+    let path = folder.join(format!("lineage-{}.jsonl", live_name(&spec.run_id)));
+    // Without a place for it the command has no such variable, and everything else works.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).ok().map(|_| path)
 }
 
 /// The first argument of an interpreter that is no flag: mostly a script.
@@ -113,17 +92,6 @@ mod tests {
         let want = r#"{"big":"9007199254740993","lr":0.1,"n":3,"s":"007","token":"<redacted>","x":true}"#;
         assert_eq!(params(&given).expect("an object").as_str(), want);
         assert!(params(&[given[0].clone(), given[0].clone()]).is_err());
-    }
-
-    #[test]
-    fn metrics_are_flattened() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        fs::write(file.path(), r#"{"acc":0.5,"test":{"auc":1,"f1":NaN},"name":"x","list":[1]}"#).expect("written");
-        let (metrics_found, skipped) = metrics(file.path()).expect("metrics");
-        assert_eq!(metrics_found.as_str(), r#"{"acc":0.5,"test.auc":1,"test.f1":"NaN"}"#);
-        assert_eq!(skipped, ["list", "name"]);
-        fs::write(file.path(), "[1]").expect("written");
-        assert!(metrics(file.path()).is_err());
     }
 
     #[test]

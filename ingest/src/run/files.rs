@@ -8,6 +8,7 @@ use lineage_store::artifact::{Artifacts, Stamp, Stored};
 use lineage_store::event::{EntityKind, Ref};
 
 use super::declared::{Declared, kind_of_path};
+use super::secret::Secrets;
 use super::{Known, RunError, RunSpec, glob};
 
 /// The most versions that one pattern without a name may make.
@@ -57,14 +58,28 @@ impl Source {
         found
     }
 
+    /// Its files.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Path(path) if path.is_dir() => self.stamps().into_iter().map(|(path, _)| path).collect(),
+            Self::Path(path) => vec![path.clone()],
+            Self::Many { files, .. } => files.clone(),
+        }
+    }
+
+    /// The bytes of all its files.
+    pub(super) fn size(&self) -> u64 {
+        self.files().iter().filter_map(|file| fs::metadata(file).ok()).map(|m| m.len()).sum()
+    }
+
+    /// Whether the value of a secret stands in one of its files.
+    pub(super) fn holds(&self, secrets: &Secrets) -> bool {
+        !secrets.is_empty() && self.files().iter().any(|file| secrets.are_in(file))
+    }
+
     /// The kind that the endings of its files agree on.
     fn kind(&self) -> EntityKind {
-        let mut files = Vec::new();
-        match self {
-            Self::Path(path) if path.is_dir() => files.extend(self.stamps().into_iter().map(|(path, _)| path)),
-            Self::Path(path) => files.push(path.clone()),
-            Self::Many { files: chosen, .. } => files.clone_from(chosen),
-        }
+        let files = self.files();
         let mut kinds = files.iter().map(|file| kind_of_path(&file.to_string_lossy()));
         match kinds.next() {
             Some(kind) if kinds.all(|other| other == kind) => kind,

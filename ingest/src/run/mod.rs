@@ -4,40 +4,72 @@
 //! program around it, because that is a property of the whole process: a handler (not an ignored
 //! signal, which the command would inherit) must catch SIGINT while [`execute`] waits.
 
-mod child;
 mod code;
+mod command;
+mod control;
 mod declared;
 mod facts;
 mod files;
 mod glob;
+mod lock;
+mod log;
+mod metrics;
+mod orphan;
 mod outcome;
+mod process;
 mod record;
 mod redact;
+mod secret;
+mod stream;
+mod surroundings;
+mod terminal;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::HashSet;
 use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use lineage_store::StoreError;
-use lineage_store::artifact::Artifacts;
+use lineage_store::artifact::{Artifacts, Stored};
 use lineage_store::digest::Blake3;
-use lineage_store::event::{EntityKind, Event, Json, Kind, Refusal, State};
+use lineage_store::event::{EntityKind, Event, Json, Kind, Parent, Refusal, State};
 use lineage_store::time::Time;
 
+pub use control::{Control, Notice};
 pub use declared::Declared;
 pub use files::Traced;
+pub use lock::{Note, Open, Orphan, RUNS_FOLDER, host, open_runs};
+pub use log::{Cut, LOG_BYTES_MAX, LOG_BYTES_MIN, Live, LogReader, Piece};
+pub use orphan::orphaned;
+pub use process::RUN_VARIABLE;
 pub use redact::{REDACTED, is_secret_name, redact_arguments, redact_text};
+pub use secret::SECRET_BYTES_MIN;
+pub use stream::Standard;
+pub use watch::{Cause, GRACE};
 
+use crate::capture::CaptureMode;
 use files::{Item, Source};
+use lock::RunLock;
 use outcome::{Before, Findings};
+use secret::{Secrets, Sources};
+use surroundings::Surroundings;
 
+/// Inputs of up to so many bytes are stored, unless the settings say otherwise: what is small is rarely kept elsewhere.
+pub const INPUT_BYTES_KEPT: u64 = 1024 * 1024;
+/// The exit code of a command whose time was over.
+pub const EXIT_TIMEOUT: i32 = 124;
 /// The exit code when the runner itself fails before the command is started.
 pub const EXIT_RUNNER: i32 = 125;
+
+/// The variable that tells a command where to write metrics.
+pub const METRICS_VARIABLE: &str = "LINEAGE_METRICS";
+/// The variable that tells a run inside a run what it was started in, as JSON.
+pub const PARENT_VARIABLE: &str = "LINEAGE_PARENT";
 
 /// What a digest is known as: kind, namespace and name.
 pub type Known<'a> = &'a dyn Fn(&Blake3) -> Option<(EntityKind, String, String)>;
@@ -73,8 +105,8 @@ pub struct RunSpec {
     pub cwd: PathBuf,
     /// The folder that holds the store; files without a name are named by their path from here.
     pub workspace_root: PathBuf,
-    /// Whether inputs are stored, not only hashed.
-    pub keep_inputs: bool,
+    /// Inputs of up to so many bytes are stored, not only hashed.
+    pub keep_inputs_max: u64,
     /// The id of the run; unique within the namespace.
     pub run_id: String,
     /// The environment of a deployment.
@@ -85,8 +117,36 @@ pub struct RunSpec {
     pub code: Option<Json>,
     /// What runs it.
     pub software: Option<Json>,
-    /// Holds the process id of the command while it runs, else 0, so that signals can be passed on.
-    pub pid: Arc<AtomicU32>,
+    /// The whole environment of the command.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Variables that are recorded beside those that always are.
+    pub recorded_variables: Vec<String>,
+    /// Variables whose values are secrets.
+    pub secrets: Vec<String>,
+    /// The key of fingerprints of secrets; none are made without it.
+    pub key: Option<[u8; 32]>,
+    /// The name of this machine for notes, as [`host`] makes it.
+    pub host: String,
+    /// The name of this machine for people, where it may be recorded.
+    pub hostname: Option<String>,
+    /// Where locks and growing logs are; without it the run has neither.
+    pub runs_folder: Option<PathBuf>,
+    /// The streams that are passed through and kept as logs; without them the command inherits ours.
+    pub standard: Option<Standard>,
+    /// The most bytes that are kept of a log.
+    pub log_bytes_max: u64,
+    /// When the command is ended.
+    pub timeout: Option<Duration>,
+    /// What it gets to end after each signal.
+    pub grace: Duration,
+    /// Whether processes that it leaves behind may live on.
+    pub detach: bool,
+    /// How it is observed.
+    pub mode: CaptureMode,
+    /// The run in which this one was started.
+    pub parent: Option<Parent>,
+    /// Where signals are told of while the command runs.
+    pub control: Arc<Control>,
 }
 
 impl RunSpec {
@@ -105,13 +165,27 @@ impl RunSpec {
             metrics_file: None,
             cwd: workspace_root.clone(),
             workspace_root,
-            keep_inputs: false,
+            keep_inputs_max: 0,
             run_id,
             environment: None,
             service: None,
             code: None,
             software: None,
-            pid: Arc::default(),
+            variables: Vec::new(),
+            recorded_variables: Vec::new(),
+            secrets: Vec::new(),
+            key: None,
+            host: String::new(),
+            hostname: None,
+            runs_folder: None,
+            standard: None,
+            log_bytes_max: LOG_BYTES_MAX,
+            timeout: None,
+            grace: GRACE,
+            detach: false,
+            mode: CaptureMode::default(),
+            parent: None,
+            control: Arc::default(),
         }
     }
 }
@@ -200,27 +274,46 @@ pub fn execute(
 ) -> Result<RunResult, RunError> {
     check(spec)?;
     let params = facts::params(&spec.params).map_err(RunError::Spec)?;
+    let secrets = gather_secrets(spec)?;
+    let mut notes = Vec::new();
     let items = find_inputs(spec)?;
     let before = Before::look(spec, &items);
-    let (inputs, code) = std::thread::scope(|scope| {
-        let code = scope.spawn(|| spec.code.clone().unwrap_or_else(|| code::describe(spec)));
-        let inputs = hash_inputs(&items, spec, artifacts, known);
-        (inputs, code.join().unwrap_or_default())
+    let (inputs, code, surroundings) = std::thread::scope(|scope| {
+        let code = scope.spawn(|| spec.code.clone().unwrap_or_else(|| code::describe(spec, artifacts, &secrets)));
+        let around = scope.spawn(|| surroundings::describe(spec));
+        let inputs = hash_inputs(&items, spec, artifacts, known, &secrets, &mut notes);
+        (inputs, code.join().unwrap_or_default(), around.join().unwrap_or_default())
     });
-    let run = Run { spec, params, code, items, inputs: inputs?, before };
+    let metrics_log = facts::metrics_log(spec);
+    let run = Run { spec, secrets: &secrets, params, code, surroundings, items, inputs: inputs?, before, metrics_log };
 
     let started = clock();
-    let start = record::start(&run, started);
-    start.check()?;
-    record(start).map_err(RunError::NotRecorded)?;
-    let ended = child::run(&spec.argv, &spec.cwd, &spec.pid);
+    let take = |runs: &PathBuf| {
+        let failed = |source| StoreError::Io { action: "write", path: runs.clone(), source };
+        RunLock::take(runs, &record::note(&run, started)).map_err(failed)
+    };
+    let lock = spec.runs_folder.as_ref().map(take).transpose()?;
+    let start = record::start(&run, started, lock.as_ref());
+    if let Err(error) =
+        start.check().map_err(RunError::from).and_then(|()| record(start).map_err(RunError::NotRecorded))
+    {
+        lock.into_iter().for_each(RunLock::release);
+        return Err(error);
+    }
+    spec.control.recorded();
+    let finished = command::run(spec, run.variables(), lock.as_ref().map(RunLock::folder), &secrets);
     let duration_ms = clock().0.saturating_sub(started.0).max(0) / 1_000_000;
 
-    let findings = Findings::gather(&run, artifacts, ended);
+    let mut findings = Findings::gather(&run, artifacts, finished, lock.as_ref().map(RunLock::folder));
+    findings.notes.splice(0..0, notes);
     // The end is stamped after hashing: what was hashed then is what the event says existed.
     let event = record::end(&run, &findings, clock(), duration_ms);
     let kind = event.kind;
     let unrecorded = record(event.clone()).err().map(|error| Unrecorded { event: Box::new(event), error });
+    if unrecorded.is_none() {
+        lock.into_iter().for_each(RunLock::release);
+    }
+    spec.control.over();
     Ok(RunResult {
         exit_code: findings.exit_code,
         state: findings.state,
@@ -234,18 +327,47 @@ pub fn execute(
     })
 }
 
+fn gather_secrets(spec: &RunSpec) -> Result<Secrets, RunError> {
+    let mut texts: Vec<String> = spec.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    texts.extend(code::remotes(&spec.cwd));
+    let sources = Sources {
+        environment: &spec.variables,
+        declared: &spec.secrets,
+        argv: &spec.argv,
+        texts: &texts,
+        key: spec.key.as_ref(),
+    };
+    Secrets::gather(&sources).map_err(RunError::Spec)
+}
+
 /// A run whose inputs are known.
 struct Run<'a> {
     spec: &'a RunSpec,
+    secrets: &'a Secrets,
     params: Json,
     code: Json,
+    surroundings: Surroundings,
     /// Beside `inputs`.
     items: Vec<Item>,
     inputs: Vec<Traced>,
     before: Before,
+    /// Where the command may write metrics.
+    metrics_log: Option<PathBuf>,
 }
 
 impl Run<'_> {
+    /// The name of the job.
+    fn job(&self) -> String {
+        self.spec.name.clone().unwrap_or_else(|| facts::job_name(&self.spec.argv))
+    }
+
+    /// The variables that the command gets from us.
+    fn variables(&self) -> Vec<(OsString, OsString)> {
+        let mut variables = vec![(PARENT_VARIABLE.into(), record::parent_text(self).into())];
+        variables.extend(self.metrics_log.as_ref().map(|path| (METRICS_VARIABLE.into(), path.into())));
+        variables
+    }
+
     /// The kind as declared, or a training if a model is written.
     fn kind(&self, outputs: &[Traced]) -> Kind {
         let is_model = |d: &Declared| d.kind.unwrap_or_else(|| declared::kind_of_path(&d.pattern)) == EntityKind::Model;
@@ -309,7 +431,19 @@ fn hash_inputs(
     spec: &RunSpec,
     artifacts: &Artifacts,
     known: Known<'_>,
+    secrets: &Secrets,
+    notes: &mut Vec<String>,
 ) -> Result<Vec<Traced>, RunError> {
-    let hash = |source: &Source| if spec.keep_inputs { source.put(artifacts) } else { source.hash() };
+    let mut hash = |source: &Source| -> Result<Stored, RunError> {
+        if source.size() > spec.keep_inputs_max {
+            return Ok(source.hash()?);
+        }
+        if source.holds(secrets) {
+            let path = source.path().display();
+            notes.push(format!("the input {path} holds the value of a secret, so only its digest is kept"));
+            return Ok(source.hash()?);
+        }
+        Ok(source.put(artifacts)?)
+    };
     items.iter().map(|item| files::name(item, hash(&item.source)?, spec, Some(known))).collect()
 }

@@ -1,16 +1,26 @@
 //! What a command left behind: its outputs, its metrics, and which inputs it changed.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use lineage_store::artifact::{Artifacts, Stamp};
 use lineage_store::event::{Json, Kind, Outcome, State};
 
-use super::child::Ended;
+use super::command::{Ended, Finished};
 use super::files::{self, Item, Source, Traced, path_name};
-use super::{Run, RunSpec, facts};
+use super::log::{self, Kept};
+use super::metrics::Metrics;
+use super::process::Left;
+use super::secret::Secrets;
+use super::watch::Cause;
+use super::{EXIT_RUNNER, EXIT_TIMEOUT, Run, RunSpec};
+use crate::capture::{Trace, Usage};
 
 /// Inputs up to this many bytes are hashed again; of larger ones only the marks of their files are compared.
 const REHASH_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Files of metrics of up to so many bytes are kept.
+const METRICS_BYTES_KEPT: u64 = 64 * 1024 * 1024;
 
 type Stamps = Vec<(PathBuf, Option<Stamp>)>;
 
@@ -44,12 +54,21 @@ fn metrics_source(spec: &RunSpec) -> Option<Source> {
 /// Everything that the last event says.
 pub(super) struct Findings {
     pub(super) ended: Ended,
+    pub(super) usage: Option<Usage>,
+    /// Why it was ended from outside.
+    pub(super) cause: Option<Cause>,
+    /// Processes that it left behind.
+    pub(super) left: Vec<Left>,
+    pub(super) trace: Option<Trace>,
+    pub(super) logs: Vec<Kept>,
     pub(super) exit_code: i32,
     pub(super) state: State,
     /// The verdict of an audit.
     pub(super) verdict: Option<Outcome>,
     pub(super) outputs: Vec<Traced>,
     pub(super) metrics: Json,
+    /// The files that metrics were read from: name, and digest if they are kept.
+    pub(super) metric_files: Vec<(String, Option<String>)>,
     /// Declared outputs without a file.
     pub(super) missing: Vec<String>,
     /// Inputs that were other bytes at the end.
@@ -62,9 +81,17 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    pub(super) fn gather(run: &Run<'_>, artifacts: &Artifacts, ended: Ended) -> Self {
+    pub(super) fn gather(run: &Run<'_>, artifacts: &Artifacts, finished: Finished, live: Option<&Path>) -> Self {
+        let Finished { ended, usage, cause, left, logs, trace } = finished;
         let exit_code = ended.code();
+        let keep = |written| live.map(|live| log::keep(live, written, artifacts));
         let mut findings = Self {
+            usage,
+            cause,
+            left,
+            trace,
+            logs: logs.iter().filter_map(keep).collect(),
+            metric_files: Vec::new(),
             exit_code,
             state: State::Complete,
             verdict: None,
@@ -83,11 +110,24 @@ impl Findings {
             // An audit that says no has done its work, so its report is kept like that of one that says yes.
             let worked = exit_code == 0 || is_verdict(run, exit_code);
             findings.find_outputs(run, artifacts, worked);
-            findings.find_metrics(run.spec, &run.before);
+            findings.find_metrics(run, artifacts);
             findings.check_inputs(run);
         }
+        findings.notes.extend(findings.logs.iter().filter_map(|kept| kept.note.clone()));
+        findings.tell_left(run.spec.detach);
         findings.judge(run);
         findings
+    }
+
+    fn tell_left(&mut self, detach: bool) {
+        if self.left.is_empty() {
+            return;
+        }
+        let names: Vec<_> = self.left.iter().map(|left| format!("{} ({})", left.name, left.pid)).collect();
+        let n = names.len();
+        let what = if n == 1 { "a process" } else { "processes" };
+        let became = if detach { "goes on, as --detach says" } else { "was ended; --detach lets it go on" };
+        self.notes.push(format!("the command left {what} behind, which {became}: {}", names.join(", ")));
     }
 
     fn find_outputs(&mut self, run: &Run<'_>, artifacts: &Artifacts, worked: bool) {
@@ -115,7 +155,11 @@ impl Findings {
     fn take_output(&mut self, run: &Run<'_>, artifacts: &Artifacts, item: &Item, keep: bool, is_old: bool) {
         let what = item.declared.name.clone().unwrap_or_else(|| item.declared.pattern.clone());
         // A file that cannot be stored (a full disk) is still told by its digest.
-        let stored = if keep { item.source.put(artifacts) } else { item.source.hash() };
+        let secret = keep && item.source.holds(run.secrets);
+        if secret {
+            self.notes.push(format!("the output {what} holds the value of a secret, so only its digest is kept"));
+        }
+        let stored = if keep && !secret { item.source.put(artifacts) } else { item.source.hash() };
         let stored = stored.or_else(|error| {
             self.unreadable(what.clone(), error.to_string());
             item.source.hash().ok().filter(|stored| !stored.unstable).ok_or(())
@@ -138,20 +182,36 @@ impl Findings {
         self.unreadable.push((what, why));
     }
 
-    fn find_metrics(&mut self, spec: &RunSpec, before: &Before) {
-        let Some(source) = metrics_source(spec) else { return };
-        let path = source.path();
-        if path.exists() && source.stamps() == before.metrics {
-            self.notes.push(format!("{} was not written by this run, so it gives no metrics", path.display()));
-            return;
-        }
-        self.notes.extend(match facts::metrics(path) {
-            Ok((metrics, skipped)) => {
-                self.metrics = metrics;
-                (!skipped.is_empty()).then(|| format!("not numbers, so no metrics: {}", skipped.join(", ")))
+    fn find_metrics(&mut self, run: &Run<'_>, artifacts: &Artifacts) {
+        let mut metrics = Metrics::default();
+        if let Some(source) = metrics_source(run.spec) {
+            let path = source.path();
+            if path.exists() && source.stamps() == run.before.metrics {
+                self.notes.push(format!("{} was not written by this run, so it gives no metrics", path.display()));
+            } else {
+                match Metrics::read(path) {
+                    Ok(read) => {
+                        let name = path_name(path, run.spec).unwrap_or_default();
+                        let kept = keep_metrics(&source, artifacts, run.secrets);
+                        self.metric_files.push((name, kept));
+                        metrics.add(read);
+                    }
+                    Err(why) => self.notes.push(format!("no metrics were read from {}: {why}", path.display())),
+                }
             }
-            Err(why) => Some(format!("no metrics were read from {}: {why}", path.display())),
-        });
+        }
+        if let Some(text) = run.metrics_log.as_ref().and_then(|path| take_file(path)) {
+            let (clean, _) = run.secrets.mask_bytes(text.as_bytes());
+            let kept = artifacts.put_bytes(&clean).ok().map(|stored| stored.digest.to_string());
+            self.metric_files.push((super::METRICS_VARIABLE.to_owned(), kept));
+            let mut read = Metrics::default();
+            read.lines(&String::from_utf8_lossy(&clean));
+            metrics.add(read);
+        }
+        if !metrics.skipped.is_empty() {
+            self.notes.push(format!("not numbers, so no metrics: {}", metrics.skipped.join(", ")));
+        }
+        self.metrics = metrics.json();
     }
 
     fn check_inputs(&mut self, run: &Run<'_>) {
@@ -175,11 +235,17 @@ impl Findings {
             self.notes.push(format!("the output {pattern} was declared but is not there"));
         }
         let complete = self.missing.is_empty();
+        if self.cause == Some(Cause::Timeout) {
+            self.exit_code = EXIT_TIMEOUT;
+        }
         self.state = match &self.ended {
-            Ended::Signal(_) => State::Abort,
+            // It may have ended well although it was asked to end early.
+            Ended::Code(0) if self.cause == Some(Cause::Cancelled) && complete => State::Complete,
+            Ended::NotStarted(EXIT_RUNNER, _) => State::Abort,
+            _ if self.cause.is_some() => State::Abort,
             Ended::Code(0) if complete => State::Complete,
             Ended::Code(code) if complete && is_verdict(run, *code) => State::Complete,
-            Ended::Code(_) | Ended::NotStarted(..) => State::Fail,
+            Ended::Code(_) | Ended::Signal(_) | Ended::NotStarted(..) => State::Fail,
         };
         if self.exit_code == 0 && self.state == State::Fail {
             self.exit_code = 1;
@@ -193,6 +259,22 @@ impl Findings {
     pub(super) fn missing_names(&self, spec: &RunSpec) -> Vec<String> {
         self.missing.iter().map(|p| path_name(&spec.cwd.join(p), spec).unwrap_or_else(|_| p.clone())).collect()
     }
+}
+
+/// Keeps files of metrics as they are, with every step; not if a secret stands in them.
+fn keep_metrics(source: &Source, artifacts: &Artifacts, secrets: &Secrets) -> Option<String> {
+    if source.holds(secrets) || source.size() > METRICS_BYTES_KEPT {
+        return None;
+    }
+    source.put(artifacts).ok().map(|stored| stored.digest.to_string())
+}
+
+/// Reads a file of ours and removes it; nothing if nobody wrote to it.
+fn take_file(path: &Path) -> Option<String> {
+    let size = fs::metadata(path).ok()?.len();
+    let bytes = fs::read(path).ok().filter(|_| size <= METRICS_BYTES_KEPT);
+    fs::remove_file(path).ok();
+    bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).filter(|text| !text.is_empty())
 }
 
 /// Whether a code is the verdict of an audit rather than an error: 1 is, as in test programs and `grep`.

@@ -5,17 +5,57 @@ use lineage_store::time::Time;
 use serde_json::{Map, Value, json};
 
 use super::Run;
-use super::child::Ended;
-use super::facts::job_name;
+use super::command::Ended;
 use super::files::{Traced, path_name};
+use super::lock::{self, Note, RunLock};
+use super::log::Kept;
 use super::outcome::Findings;
+use super::process::cgroup_folder;
 use super::redact::redact_arguments;
+use super::watch::Cause;
 
-/// The event that says that a run began.
-pub(super) fn start(run: &Run<'_>, time: Time) -> Event {
+/// What others need to end this run, should the runner die.
+pub(super) fn note(run: &Run<'_>, time: Time) -> Note {
+    let spec = run.spec;
+    let (boot, pid, pid_start) = lock::here();
+    let mask = |text: &str| run.secrets.mask(text).into_owned();
+    Note {
+        run: spec.run_id.clone(),
+        namespace: mask(&spec.namespace),
+        job: mask(&run.job()),
+        kind: run.kind(&[]).to_string(),
+        actor: mask(&spec.actor),
+        started: time.to_string(),
+        command: mask(&redact_arguments(&spec.argv).0.join(" ")),
+        scratch: run.metrics_log.as_ref().map(|path| path.to_string_lossy().into_owned()),
+        host: spec.host.clone(),
+        boot,
+        pid,
+        pid_start,
+    }
+}
+
+/// What a run that is started by the command is told of this one.
+pub(super) fn parent_text(run: &Run<'_>) -> String {
+    let spec = run.spec;
+    json!({ "namespace": spec.namespace, "job": run.job(), "run": spec.run_id }).to_string()
+}
+
+/// The event that says that a run began; `lock` is the name of its lock file.
+pub(super) fn start(run: &Run<'_>, time: Time, lock: Option<&RunLock>) -> Event {
     let mut event = base(run, run.kind(&[]), "start", time);
     event.state = State::Start;
-    event.facets = object(&json!({ "process": process(run) }));
+    let mut process = process(run);
+    process.extend(run.surroundings.process.clone());
+    let (boot, pid, pid_start) = lock::here();
+    let mut facets = run.surroundings.facets.clone();
+    facets.insert("process".to_owned(), Value::Object(process));
+    facets.insert(
+        "runner".to_owned(),
+        json!({ "host": run.spec.host, "boot": boot, "pid": pid, "pid_start": pid_start, "lock": lock.map(RunLock::name) }),
+    );
+    event.facets = object(&Value::Object(facets));
+    run.secrets.mask_event(&mut event);
     event
 }
 
@@ -27,15 +67,66 @@ pub(super) fn end(run: &Run<'_>, findings: &Findings, time: Time, duration_ms: i
     event.outputs = findings.outputs.iter().map(output).collect();
     event.metrics = findings.metrics.clone();
     let mut process = process(run);
-    process.insert("exit_code".to_owned(), json!(findings.ended.code()));
+    process.extend(ended(findings));
     process.insert("duration_ms".to_owned(), json!(duration_ms));
+    let mut facets = Map::new();
+    facets.insert("process".to_owned(), Value::Object(process));
+    facets.insert("capture".to_owned(), Value::Object(capture(run, findings)));
+    if let Some(usage) = usage(findings) {
+        facets.insert("usage".to_owned(), usage);
+    }
+    if !findings.logs.is_empty() {
+        facets.insert("logs".to_owned(), logs(&findings.logs));
+    }
+    if !findings.metric_files.is_empty() {
+        let file = |(name, digest): &(String, Option<String>)| json!({ "name": name, "digest": digest });
+        facets.insert("metric_files".to_owned(), findings.metric_files.iter().map(file).collect());
+    }
+    event.facets = object(&Value::Object(facets.clone()));
+    run.secrets.mask_event(&mut event);
+    // Last, so that what was masked in this event is counted, too.
+    if let Some(secrets) = run.secrets.describe() {
+        let mut facets: Map<String, Value> = serde_json::from_str(event.facets.as_str()).unwrap_or_default();
+        facets.insert("secrets".to_owned(), secrets);
+        event.facets = object(&Value::Object(facets));
+    }
+    event
+}
+
+fn ended(findings: &Findings) -> Map<String, Value> {
+    let mut process = Map::new();
+    let mut say = |key: &str, value: Value| drop(process.insert(key.to_owned(), value));
+    say("exit_code", json!(findings.ended.code()));
     match &findings.ended {
-        Ended::Signal(signal) => drop(process.insert("signal".to_owned(), json!(signal))),
-        Ended::NotStarted(_, why) => drop(process.insert("error".to_owned(), json!(why))),
+        Ended::Signal(signal) => say("signal", json!(signal)),
+        Ended::NotStarted(_, why) => say("error", json!(why)),
         Ended::Code(_) => {}
     }
-    event.facets = object(&json!({ "process": process, "capture": capture(run, findings) }));
-    event
+    if let Some(cause) = findings.cause {
+        say("cause", json!(cause.as_str()));
+    }
+    if !findings.left.is_empty() {
+        let left = findings.left.iter().map(|left| json!({ "pid": left.pid, "name": left.name }));
+        say("left_behind", left.collect());
+    }
+    process
+}
+
+fn usage(findings: &Findings) -> Option<Value> {
+    let usage = findings.usage?;
+    let ms = |duration: std::time::Duration| duration.as_millis() as u64;
+    let mut object =
+        json!({ "user_ms": ms(usage.user), "system_ms": ms(usage.system), "memory_max": usage.memory_max });
+    let peak = cgroup_folder().and_then(|folder| std::fs::read_to_string(folder.join("memory.peak")).ok());
+    if let Some(peak) = peak.and_then(|text| text.trim().parse::<u64>().ok()) {
+        object["cgroup_memory_peak"] = json!(peak);
+    }
+    Some(object)
+}
+
+/// Logs by their names.
+pub(super) fn logs(kept: &[Kept]) -> Value {
+    Value::Object(kept.iter().map(|kept| (kept.name.clone(), kept.facts.clone())).collect())
 }
 
 fn base(run: &Run<'_>, kind: Kind, part: &str, time: Time) -> Event {
@@ -44,14 +135,15 @@ fn base(run: &Run<'_>, kind: Kind, part: &str, time: Time) -> Event {
     event.id = Some(format!("{}/{part}", spec.run_id));
     event.time = Some(time);
     event.namespace.clone_from(&spec.namespace);
-    event.job = Some(spec.name.clone().unwrap_or_else(|| job_name(&spec.argv)));
+    event.job = Some(run.job());
+    event.parent.clone_from(&spec.parent);
     event.run = Some(spec.run_id.clone());
     event.inputs = run.inputs.iter().map(|traced| input(kind, traced)).collect();
     event.about = about(kind, &run.inputs);
     event.tags.clone_from(&spec.tags);
     event.params = run.params.clone();
     event.code = run.code.clone();
-    event.software = spec.software.clone().unwrap_or_default();
+    event.software = spec.software.clone().unwrap_or_else(|| object(&Value::Object(run.surroundings.software.clone())));
     if kind == Kind::Deployment {
         event.environment.clone_from(&spec.environment);
         event.service.clone_from(&spec.service);
@@ -95,8 +187,13 @@ fn process(run: &Run<'_>) -> Map<String, Value> {
 }
 
 fn capture(run: &Run<'_>, findings: &Findings) -> Map<String, Value> {
-    let word = json!("declared");
-    let mut capture = Map::from_iter([("completeness".to_owned(), word.clone()), ("mechanism".to_owned(), word)]);
+    let (completeness, mechanism) = match &findings.trace {
+        Some(trace) => (trace.completeness.as_str(), trace.mechanism.as_str()),
+        None => ("none", "off"),
+    };
+    let mut capture = Map::new();
+    capture.insert("completeness".to_owned(), json!(completeness));
+    capture.insert("mechanism".to_owned(), json!(mechanism));
     let missing = findings.missing_names(run.spec);
     for (key, names) in [("missing", &missing), ("unstable", &findings.unstable), ("unchanged", &findings.unchanged)] {
         if !names.is_empty() {
@@ -119,6 +216,13 @@ fn object(value: &Value) -> Json {
 /// One line for people.
 pub(super) fn summary(run: &Run<'_>, findings: &Findings, kind: Kind, duration_ms: i64) -> String {
     let how = match &findings.ended {
+        _ if findings.state == State::Abort && findings.cause.is_some() => match findings.cause {
+            Some(Cause::Timeout) => "aborted: its time was over".to_owned(),
+            Some(Cause::Cancelled) => "aborted: cancelled".to_owned(),
+            Some(Cause::OutOfMemory) => "aborted: out of memory".to_owned(),
+            Some(Cause::Signal(signal)) => format!("aborted by signal {signal}"),
+            None => String::new(),
+        },
         Ended::Signal(signal) => format!("ended by signal {signal}"),
         Ended::NotStarted(..) => "not started".to_owned(),
         Ended::Code(0) if findings.state == State::Fail => "failed: an output is missing".to_owned(),
@@ -129,7 +233,7 @@ pub(super) fn summary(run: &Run<'_>, findings: &Findings, kind: Kind, duration_m
         },
     };
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let job = run.spec.name.clone().unwrap_or_else(|| job_name(&run.spec.argv));
+    let job = run.secrets.mask(&run.job()).into_owned();
     let names: Vec<_> = findings.outputs.iter().map(|o| format!("{} {}", o.kind(), o.name())).collect();
     let names = if (1..=3).contains(&names.len()) { format!(" ({})", names.join(", ")) } else { String::new() };
     let inputs = count(run.inputs.len(), "input");

@@ -28,8 +28,25 @@ const SECRET_PARTS: &[&str] = &[
 /// Texts that mark a name wherever they stand in it, separators left out.
 const SECRET_TEXTS: &[&str] =
     &["password", "passwd", "passphrase", "secret", "apikey", "accesskey", "privatekey", "credential"];
+/// What stands before `key` in names whose values are none of the secret kind.
+const PLAIN_KEYS: &[&str] = &[
+    "cache",
+    "dict",
+    "foreign",
+    "group",
+    "index",
+    "join",
+    "merge",
+    "order",
+    "partition",
+    "primary",
+    "public",
+    "row",
+    "shard",
+    "sort",
+];
 /// How well-known tokens begin, and how long they are at least.
-const TOKENS: &[(&str, usize)] = &[
+pub(super) const TOKENS: &[(&str, usize)] = &[
     ("ghp_", 20),
     ("gho_", 20),
     ("ghs_", 20),
@@ -189,6 +206,30 @@ fn is_name(text: &str) -> bool {
 
 /// Whether the value of a name is a secret.
 pub fn is_secret_name(name: &str) -> bool {
+    let spaced = spaced(name);
+    let parts: Vec<&str> = spaced.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty()).collect();
+    holds_secret_text(&spaced)
+        || parts.iter().any(|part| SECRET_PARTS.contains(part))
+        || parts
+            .split_last()
+            .is_some_and(|(last, before)| *last == "key" && before.last().is_none_or(|part| !PLAIN_KEYS.contains(part)))
+}
+
+/// Whether a name stands for a secret also where it is followed by a colon, as words of plain text are.
+pub(super) fn is_strong_name(name: &str) -> bool {
+    const LAST: [&str; 5] = ["token", "pwd", "authorization", "secret", "credentials"];
+    let spaced = spaced(name);
+    holds_secret_text(&spaced)
+        || spaced.rsplit(|c: char| !c.is_alphanumeric()).next().is_some_and(|p| LAST.contains(&p))
+}
+
+fn holds_secret_text(spaced: &str) -> bool {
+    let joined: String = spaced.chars().filter(|c| c.is_alphanumeric()).collect();
+    SECRET_TEXTS.iter().any(|text| joined.contains(text))
+}
+
+/// A name in lower case, its words apart.
+fn spaced(name: &str) -> String {
     let mut spaced = String::with_capacity(name.len() + 8);
     let mut after_lower = false;
     for c in name.chars() {
@@ -198,9 +239,7 @@ pub fn is_secret_name(name: &str) -> bool {
         after_lower = c.is_lowercase();
         spaced.extend(c.to_lowercase());
     }
-    let joined: String = spaced.chars().filter(|c| c.is_alphanumeric()).collect();
-    SECRET_TEXTS.iter().any(|text| joined.contains(text))
-        || spaced.split(|c: char| !c.is_alphanumeric()).any(|part| SECRET_PARTS.contains(&part))
+    spaced
 }
 
 /// The address of a repository without login.
@@ -227,6 +266,7 @@ mod tests {
             ("DB_PASSWORD=x", "DB_PASSWORD=<redacted>"),
             ("--dbPassword=x", "--dbPassword=<redacted>"),
             ("TOKEN=abc", "TOKEN=<redacted>"),
+            ("ENCRYPTION_KEY=abc", "ENCRYPTION_KEY=<redacted>"),
             ("MY_API_KEY=abc", "MY_API_KEY=<redacted>"),
             ("export A=1; TOKEN='a b' python x.py", "export A=1; TOKEN=<redacted> python x.py"),
             ("curl -u ana:pw https://h/x", "curl -u <redacted> https://h/x"),
@@ -254,6 +294,7 @@ mod tests {
             "print('a', 1)",
             "--passes=3",
             "monkey=1",
+            "--sort-key=id",
             "--compass",
             "=",
             "sh -c 'awk -F, \"{print $1}\" a.csv | sort'",

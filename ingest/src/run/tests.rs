@@ -3,11 +3,15 @@
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use lineage_store::event::Role;
 use tempfile::TempDir;
 
 use super::*;
+
+/// Processes are told apart by the id of their run, and other tests run beside this one.
+static RUNS: AtomicU32 = AtomicU32::new(1);
 
 struct Place {
     folder: TempDir,
@@ -34,7 +38,10 @@ impl Place {
 
     fn spec(&self, script: &str, inputs: &[&str], outputs: &[&str]) -> RunSpec {
         let argv = ["sh", "-c", script].map(OsString::from).to_vec();
-        let mut spec = RunSpec::new(argv, self.path().to_owned(), "r-1".to_owned(), "ana".to_owned());
+        let id = format!("r-{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+        let mut spec = RunSpec::new(argv, self.path().to_owned(), id, "ana".to_owned());
+        spec.variables = vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())];
+        spec.runs_folder = Some(self.path().join(".lineage/runs"));
         let parse = |texts: &[&str]| texts.iter().map(|t| Declared::parse(t).expect("declared")).collect();
         spec.inputs = parse(inputs);
         spec.outputs = parse(outputs);
@@ -77,7 +84,7 @@ fn a_training_is_recorded_with_its_bytes() {
     assert_eq!((result.exit_code, result.state, result.kind, result.n_events), (0, State::Complete, Kind::Training, 2));
     assert!(result.notes.is_empty(), "{:?}", result.notes);
     let [start, end] = &place.events[..] else { panic!("two events") };
-    assert_eq!((start.state, start.kind, start.run.as_deref()), (State::Start, Kind::Training, Some("r-1")));
+    assert_eq!((start.state, start.kind, start.run.as_deref()), (State::Start, Kind::Training, Some(&*spec.run_id)));
     assert_eq!(start.inputs, end.inputs);
     assert!(start.time < end.time && start.id != end.id);
     assert_eq!(end.evidence, lineage_store::event::Evidence::Observed);
@@ -100,7 +107,7 @@ fn inputs_are_hashed_and_kept_only_on_demand() {
     assert!(!place.artifacts.contains(&result.inputs[0].stored.digest));
     assert_eq!((result.inputs[0].name(), result.inputs[0].kind()), ("a.csv", EntityKind::Dataset));
     assert_eq!(result.kind, Kind::Transform);
-    spec.keep_inputs = true;
+    spec.keep_inputs_max = 2;
     let result = place.run(&spec);
     assert!(place.artifacts.contains(&result.inputs[0].stored.digest));
 }

@@ -115,6 +115,12 @@ impl Artifacts {
         Ok(stored)
     }
 
+    /// The blake3 digest of one regular file, for what is only to be recognized.
+    pub fn digest_file(path: &Path) -> Result<Blake3> {
+        let mut file = File::open(path).map_err(StoreError::io("open", path))?;
+        shelf::read_through(&mut file, path, &mut |_| Ok(()))
+    }
+
     /// Hashes several files as [`Self::put_many`] does, without storing them.
     pub fn hash_many(base: &Path, files: &[PathBuf]) -> Result<Stored> {
         hash_members(&source::chosen(base, files)?)

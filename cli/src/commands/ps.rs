@@ -1,0 +1,161 @@
+//! `lineage ps`: the runs that go on, and those that ended last.
+
+use lineage_ingest::run::{Note, Open};
+use lineage_store::event::Evidence;
+use lineage_store::graph::View;
+use lineage_store::time::Time;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::exit::ExitCode;
+use crate::render::{ago, align, clean, fit, time};
+use crate::session::Session;
+
+const EXAMPLES: &str = "\
+EXAMPLES
+  lineage ps                 what runs, and the last ten that ended
+  lineage ps -n 0            only what runs
+  lineage ps --json | jq '.running[].run'
+
+A run whose runner was killed is recorded as aborted by this command, as by any that writes.
+A run on another machine that shares the store is shown as `elsewhere`: its end cannot be judged from here.";
+
+/// So many of the newest events are looked through for runs that ended.
+const SCANNED_MAX: u32 = 100_000;
+
+/// Arguments of `lineage ps`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Ps {
+    /// How many of the runs that ended last
+    #[arg(long = "last", short = 'n', default_value_t = 10, value_name = "N")]
+    last: usize,
+}
+
+/// A run that has ended.
+struct Past {
+    run: String,
+    namespace: String,
+    kind: String,
+    job: String,
+    state: String,
+    cause: Option<String>,
+    exit_code: Option<i64>,
+    ended: Time,
+    position: u32,
+}
+
+impl Ps {
+    pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        // A store that cannot be written to is still looked at.
+        let session = context.open_to_write().or_else(|_| context.open())?;
+        let open = session.open_runs()?;
+        let past = session.with_view(|view| self.past(&session, view))?;
+        if context.json {
+            let running: Vec<Value> = open.iter().map(|open| running_json(&session, open)).collect();
+            let ended: Vec<Value> = past.iter().map(past_json).collect();
+            context.terminal.print(&json!({ "running": running, "ended": ended }).to_string())?;
+            return Ok(ExitCode::Done);
+        }
+        let now = context.now();
+        let mut rows: Vec<Vec<String>> = open.iter().map(|open| running_row(&session, open, now)).collect();
+        rows.extend(past.iter().map(|past| past_row(past, now)));
+        if rows.is_empty() {
+            context.terminal.tell("no runs yet");
+            return Ok(ExitCode::Done);
+        }
+        let head = ["RUN", "STATE", "KIND", "JOB", "WHEN", "DETAIL"].map(str::to_owned).to_vec();
+        rows.insert(0, head);
+        let lines: String = align(&rows).lines().map(|line| fit(line, context.terminal.width) + "\n").collect();
+        context.terminal.print(&lines)?;
+        Ok(ExitCode::Done)
+    }
+
+    /// The newest ends of runs that were observed here.
+    fn past(&self, session: &Session, view: &View) -> anyhow::Result<Vec<Past>> {
+        let reader = session.store.reader()?;
+        let mut found: Vec<Past> = Vec::new();
+        let from = view.count().saturating_sub(SCANNED_MAX);
+        for position in (from..view.count()).rev() {
+            if found.len() >= self.last {
+                break;
+            }
+            let is_end = view.has_run(position)
+                && view.state(position).is_terminal()
+                && view.evidence(position) == Evidence::Observed
+                && !view.is_hidden(position);
+            if !is_end {
+                continue;
+            }
+            let (event, ..) = reader.event(position.into())?;
+            let run = event.run.unwrap_or_default();
+            if found.iter().any(|past| past.run == run && past.namespace == event.namespace) {
+                continue;
+            }
+            let facets: Value = serde_json::from_str(event.facets.as_str()).unwrap_or_default();
+            found.push(Past {
+                run,
+                namespace: event.namespace,
+                kind: event.kind.to_string(),
+                job: event.job.unwrap_or_default(),
+                state: event.state.to_string(),
+                cause: facets["process"]["cause"].as_str().map(str::to_owned),
+                exit_code: facets["process"]["exit_code"].as_i64(),
+                ended: view.time(position),
+                position,
+            });
+        }
+        Ok(found)
+    }
+}
+
+/// How a run that has not ended stands. A runner that is dead is one whose end could not be recorded just now.
+fn state_of(session: &Session, open: &Open) -> &'static str {
+    match open {
+        Open::Dead(_) => "dead",
+        Open::Running(note) if note.host == session.host() => "running",
+        Open::Running(_) => "elsewhere",
+    }
+}
+
+fn running_row(session: &Session, open: &Open, now: Time) -> Vec<String> {
+    let Note { run, kind, job, command, pid, .. } = open.note();
+    let when = open.note().started().map(|at| ago(at, now)).unwrap_or_default();
+    let detail = format!("pid {pid}  {command}");
+    vec![
+        clean(run),
+        state_of(session, open).to_owned(),
+        clean(kind),
+        clean(job),
+        format!("started {when}"),
+        clean(&detail),
+    ]
+}
+
+fn running_json(session: &Session, open: &Open) -> Value {
+    let Note { run, namespace, kind, job, command, started, actor, pid, .. } = open.note();
+    json!({
+        "run": run, "namespace": namespace, "state": state_of(session, open), "kind": kind, "job": job,
+        "command": command, "started": started, "actor": actor, "pid": pid,
+    })
+}
+
+fn past_row(past: &Past, now: Time) -> Vec<String> {
+    let mut detail: Vec<String> = past.cause.iter().map(|cause| clean(cause)).collect();
+    detail.extend(past.exit_code.filter(|code| *code != 0).map(|code| format!("exit code {code}")));
+    vec![
+        clean(&past.run),
+        past.state.clone(),
+        past.kind.clone(),
+        clean(&past.job),
+        ago(past.ended, now),
+        detail.join(", "),
+    ]
+}
+
+fn past_json(past: &Past) -> Value {
+    json!({
+        "run": past.run, "namespace": past.namespace, "state": past.state, "kind": past.kind, "job": past.job,
+        "cause": past.cause, "exit_code": past.exit_code, "ended": time(past.ended), "position": past.position,
+    })
+}

@@ -1,0 +1,150 @@
+//! Processes as the system tells of them: which machine and start this is, who is whose child, and what a run left behind.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
+
+/// The variable that marks every process of a run with the run's id.
+pub const RUN_VARIABLE: &str = "LINEAGE_RUN";
+/// Processes that a command left behind get so long to end after SIGTERM.
+const GRACE: Duration = Duration::from_secs(2);
+/// How often it is looked whether they have.
+const POLL: Duration = Duration::from_millis(10);
+/// Processes that start others faster than they are killed are given up after so many rounds.
+const ROUNDS_MAX: usize = 50;
+
+/// A process that outlived its command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) pid: u32,
+    /// Its name, as the system shortens it.
+    pub(crate) name: String,
+}
+
+/// The start of this machine, different after each boot; empty where the system does not tell.
+pub(crate) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// When a process started, in ticks since boot: with the process id it names one process for ever.
+pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
+    stat_fields(pid)?.get(19)?.parse().ok()
+}
+
+/// The fields of a process after its name; the first is its state.
+fn stat_fields(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
+}
+
+fn name_of(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+/// Whether a process carries the mark of a run, and lives.
+fn is_of_run(pid: u32, run: &str) -> bool {
+    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+    let mark = format!("{RUN_VARIABLE}={run}").into_bytes();
+    environment.split(|b| *b == 0).any(|variable| variable == mark)
+}
+
+fn is_alive(pid: u32) -> bool {
+    stat_fields(pid).is_some_and(|fields| fields.first().is_some_and(|state| !matches!(state.as_str(), "Z" | "X")))
+}
+
+/// The children of this process: none is lost, as orphans of its descendants come to it.
+fn children() -> Vec<u32> {
+    let mut found = Vec::new();
+    let Ok(threads) = fs::read_dir("/proc/self/task") else { return found };
+    for thread in threads.flatten() {
+        let list = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        found.extend(list.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    }
+    found
+}
+
+/// Every process of the system with the mark of a run, but for this one.
+fn marked(run: &str) -> Vec<u32> {
+    let own = getpid().as_raw_nonzero().get() as u32;
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| *pid != own && is_of_run(*pid, run) && is_alive(*pid)).collect()
+}
+
+/// What a command left behind: children of this process that carry the mark of its run.
+pub(crate) fn left_behind(run: &str) -> Vec<Left> {
+    let pids = children().into_iter().filter(|pid| is_of_run(*pid, run) && is_alive(*pid));
+    pids.map(|pid| Left { pid, name: name_of(pid) }).collect()
+}
+
+/// Ends what a command left behind; everything that is gone then.
+pub(crate) fn end_left_behind(run: &str) -> Vec<Left> {
+    let mut ended: Vec<Left> = Vec::new();
+    for round in 0..ROUNDS_MAX {
+        let left = left_behind(run);
+        if left.is_empty() {
+            break;
+        }
+        let pids: Vec<u32> = left.iter().map(|left| left.pid).collect();
+        // Their own children come to this process when they end, and are met in the next round.
+        end(&pids, if round == 0 { Signal::TERM } else { Signal::KILL });
+        ended.extend(left.into_iter().filter(|left| !ended.iter().any(|e| e.pid == left.pid)).collect::<Vec<_>>());
+    }
+    ended
+}
+
+fn end(pids: &[u32], signal: Signal) {
+    for pid in pids {
+        send(*pid, signal);
+    }
+    let until = Instant::now() + GRACE;
+    while pids.iter().any(|pid| !is_gone(*pid)) && Instant::now() < until {
+        std::thread::sleep(POLL);
+    }
+    pids.iter().filter(|pid| !is_gone(**pid)).for_each(|pid| send(*pid, Signal::KILL));
+}
+
+/// Whether a process has ended; takes its status if it is a child.
+fn is_gone(pid: u32) -> bool {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It is a child that nothing else waits for, or no child.
+        waitpid(Some(pid), WaitOptions::NOHANG).ok();
+    }
+    !is_alive(pid)
+}
+
+pub(crate) fn send(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It may have ended in between.
+        kill_process(pid, signal).ok();
+    }
+}
+
+/// Kills every process of a run whose runner is dead; how many there were.
+pub(crate) fn kill_marked(run: &str) -> usize {
+    let mut killed = 0;
+    for _ in 0..ROUNDS_MAX {
+        let pids = marked(run);
+        if pids.is_empty() {
+            break;
+        }
+        killed += pids.len();
+        end(&pids, Signal::KILL);
+    }
+    killed
+}
+
+/// How often the memory of this control group ran out so far; `None` where that is not told.
+pub(crate) fn oom_kills() -> Option<u64> {
+    let events = fs::read_to_string(cgroup_folder()?.join("memory.events")).ok()?;
+    events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+/// The folder of this process's control group.
+pub(crate) fn cgroup_folder() -> Option<std::path::PathBuf> {
+    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let folder = std::path::Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'));
+    folder.is_dir().then_some(folder)
+}
