@@ -23,6 +23,9 @@ use crate::signing;
 /// What a command may spend on bringing sled up to the journal.
 const CLOSE_BUDGET: Duration = Duration::from_millis(20);
 
+/// How long a command waits for the journal before it ends runs of others.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// An open store.
 pub(crate) struct Session {
     pub(crate) context: Context,
@@ -104,12 +107,14 @@ impl Session {
 
     /// Records the end of runs whose runner is dead.
     pub(crate) fn bury(&self) -> anyhow::Result<()> {
-        for open in self.open_runs()? {
-            if let Open::Dead(orphan) = open {
-                self.bury_one(orphan)?;
-            }
+        let dead = |open| if let Open::Dead(orphan) = open { Some(orphan) } else { None };
+        let orphans: Vec<Orphan> = self.open_runs()?.into_iter().filter_map(dead).collect();
+        if orphans.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        // What a killed runner made durable is published by the next one that has the lock; only then it is seen.
+        drop(self.store.journal().lock(LOCK_TIMEOUT)?);
+        orphans.into_iter().try_for_each(|orphan| self.bury_one(orphan))
     }
 
     fn bury_one(&self, orphan: Orphan) -> anyhow::Result<()> {

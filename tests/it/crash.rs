@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lineage_tests::crash::check::Figures;
 use lineage_tests::crash::damage::Whole;
-use lineage_tests::crash::{calls, cycles, processes};
+use lineage_tests::crash::{calls, cycles, processes, runner};
 use lineage_tests::strace;
 
 const SEED: u64 = 20_261_120;
@@ -30,6 +30,13 @@ fn eight_processes_record_each_event_once() {
     let figures = processes::run(crash(), 500, SEED);
     good(&figures);
     assert!(figures.acks >= 8 * 500, "{figures}");
+}
+
+#[test]
+fn a_killed_runner_leaves_no_run_without_an_end() {
+    let figures = runner::run(10, SEED, &mut |_| {});
+    assert!(figures.wrong.is_empty(), "seed {SEED}: {figures}");
+    assert!(figures.kills >= 10 && figures.orphaned > 0, "too little happened: {figures}");
 }
 
 #[test]

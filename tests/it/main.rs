@@ -21,5 +21,8 @@ mod language_properties;
 mod oracle;
 mod queries;
 mod serve;
+mod run_failure;
+mod run_secrets;
+mod runner_document;
 mod tidy;
 mod tutorial;

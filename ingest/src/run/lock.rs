@@ -1,9 +1,10 @@
 //! The lock of a run: held as long as its runner lives, so that anyone can tell that a runner is dead.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use lineage_store::digest::Blake3;
 use lineage_store::event::Kind;
@@ -18,6 +19,10 @@ pub const RUNS_FOLDER: &str = "runs";
 const LOCK: &str = "lock";
 /// The ending of lock files that are not complete yet.
 const NEW: &str = "new";
+/// How long a process that a dead runner was starting may still hold its lock.
+const HEIR: Duration = Duration::from_millis(500);
+/// How often it is looked whether it does.
+const POLL: Duration = Duration::from_millis(2);
 /// More is no lock file of ours.
 const NOTE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -219,20 +224,15 @@ fn look(runs: &Path, path: &Path, host: &str) -> io::Result<Option<Open>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let free = match file.try_lock() {
-        Ok(()) => true,
-        Err(TryLockError::WouldBlock) => false,
-        Err(TryLockError::Error(error)) => return Err(error),
-    };
+    let mut text = String::new();
+    (&mut file).take(NOTE_BYTES_MAX).read_to_string(&mut text)?;
+    let note: Note = serde_json::from_str(&text)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display())))?;
+    let free = is_free(&file, &note)?;
     // The runner may have ended well in between and taken the name away.
     if file.metadata()?.nlink() == 0 {
         return Ok(None);
     }
-    let mut text = String::new();
-    file.rewind()?;
-    (&mut file).take(NOTE_BYTES_MAX).read_to_string(&mut text)?;
-    let note: Note = serde_json::from_str(&text)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display())))?;
     // A lock on another machine cannot be judged from here: shared folders lose locks when a connection breaks.
     if !free || note.host != host {
         return Ok(Some(Open::Running(note)));
@@ -240,6 +240,26 @@ fn look(runs: &Path, path: &Path, host: &str) -> io::Result<Option<Open>> {
     let folder = live_folder(runs, &note.run);
     let last_seen = last_write(path, &folder);
     Ok(Some(Open::Dead(Orphan { note, last_seen, file, path: path.to_owned(), folder })))
+}
+
+/// Whether the lock of a run is free, and is ours now.
+///
+/// A runner that dies while it starts its command leaves a copy of the lock to a process that is about to die as well.
+/// So where the runner itself is gone, a lock that is held is looked at for a while; it alone decides.
+fn is_free(file: &File, note: &Note) -> io::Result<bool> {
+    let until = Instant::now() + HEIR;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let is_gone = process::boot_id() == note.boot && process::start_ticks(note.pid) != note.pid_start;
+        if !is_gone || Instant::now() >= until {
+            return Ok(false);
+        }
+        std::thread::sleep(POLL);
+    }
 }
 
 /// When anything of a run was last written.

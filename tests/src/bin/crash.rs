@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use lineage_tests::crash::check::Figures;
 use lineage_tests::crash::damage::Whole;
-use lineage_tests::crash::{calls, cycles, processes, writer};
+use lineage_tests::crash::{calls, cycles, processes, runner, writer};
 use lineage_tests::strace;
 
-const USAGE: &str = "usage: crash [--cycles N] [--seed N] [--events N] [--trials N] [--syncs N]
+const USAGE: &str = "usage: crash [--cycles N] [--seed N] [--events N] [--trials N] [--syncs N] [--runners N]
   --cycles  kills of a writer with eight threads [2000]
   --events  events of each of eight processes [10000]
   --trials  damages to graph/ and as many to sled/ [2000]
-  --syncs   the 1st to the Nth fdatasync fails, with one thread and with eight [50]";
+  --syncs   the 1st to the Nth fdatasync fails, with one thread and with eight [50]
+  --runners kills of `lineage run` [200]; alone: --cycles 0 --events 0 --trials 0 --syncs 0";
 
 struct Sizes {
     cycles: u64,
@@ -20,6 +21,7 @@ struct Sizes {
     events: u64,
     trials: u64,
     syncs: u64,
+    runners: u64,
 }
 
 fn main() -> ExitCode {
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn read(arguments: &[String]) -> Option<Sizes> {
-    let mut sizes = Sizes { cycles: 2000, seed: 1, events: 10_000, trials: 2000, syncs: 50 };
+    let mut sizes = Sizes { cycles: 2000, seed: 1, events: 10_000, trials: 2000, syncs: 50, runners: 200 };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         let value = words.next()?.parse().ok()?;
@@ -45,6 +47,7 @@ fn read(arguments: &[String]) -> Option<Sizes> {
             "--events" => sizes.events = value,
             "--trials" => sizes.trials = value,
             "--syncs" => sizes.syncs = value,
+            "--runners" => sizes.runners = value,
             _ => return None,
         }
     }
@@ -58,11 +61,16 @@ fn all(sizes: &Sizes) -> bool {
             eprintln!("  {figures}");
         }
     };
+    let runners = runner::run(sizes.runners, sizes.seed, &mut |figures| eprintln!("  {figures}"));
+    println!("kill -9 of a runner: {runners}");
     let killed = cycles::run(&crash, sizes.cycles, sizes.seed, &mut |done, figures| tell(done, figures));
     println!("kill -9, 8 threads: {killed}");
-    let together = processes::run(&crash, sizes.events, sizes.seed);
-    println!("8 processes, 3 of them killed: {together}");
-    let mut good = killed.is_good() && together.is_good();
+    let mut good = runners.wrong.is_empty() && killed.is_good();
+    if sizes.events > 0 {
+        let together = processes::run(&crash, sizes.events, sizes.seed);
+        println!("8 processes, 3 of them killed: {together}");
+        good &= together.is_good();
+    }
     if sizes.trials > 0 {
         let whole = Whole::new();
         for part in ["graph", "sled"] {

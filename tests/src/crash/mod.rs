@@ -9,6 +9,7 @@ pub mod check;
 pub mod cycles;
 pub mod damage;
 pub mod processes;
+pub mod runner;
 pub mod writer;
 
 use std::io::{BufRead as _, BufReader};
