@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read as _};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use lineage_store::digest::to_hex;
 use lineage_store::time::Time;
@@ -37,7 +38,9 @@ pub(crate) fn run_id() -> String {
     format!("r-{}", to_hex(&bytes::<8>()))
 }
 
-/// The name of a spool or reject file: later ones are greater.
+/// The name of a spool or reject file: later ones are greater, also within one instant of the clock.
 pub(crate) fn file_name(now: Time) -> String {
-    format!("{:016x}-{}", now.0.max(0), to_hex(&bytes::<4>()))
+    static NAMED: AtomicU32 = AtomicU32::new(0);
+    let n = NAMED.fetch_add(1, Ordering::Relaxed);
+    format!("{:016x}-{n:04x}-{}", now.0.max(0), to_hex(&bytes::<4>()))
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
+use super::cgroup;
 use super::control::Message;
 use super::log::{LogWriter, Written};
 use super::process::{self, Left, RUN_VARIABLE};
@@ -81,7 +82,7 @@ pub(super) fn run(
     (launch.stdin, launch.stdout, launch.stderr) = (stdin, stdout, stderr);
     (launch.group, launch.mode) = (group, spec.mode);
 
-    let oom_before = process::oom_kills();
+    let oom_before = cgroup::oom_kills();
     let began = Instant::now();
     let mut started = match capture::start(&launch) {
         Ok(started) => started,
@@ -147,7 +148,7 @@ fn finished(
         // Only if someone else took the child's status away, as an ignored SIGCHLD does.
         Err(error) => (Ended::NotStarted(EXIT_RUNNER, format!("its end could not be observed: {error}")), None),
     };
-    let ran_out = matches!((oom_before, process::oom_kills()), (Some(before), Some(after)) if after > before);
+    let ran_out = matches!((oom_before, cgroup::oom_kills()), (Some(before), Some(after)) if after > before);
     let was_killed = ended.code() == 128 + 9;
     let cause = cause.or(match ended {
         _ if ran_out && was_killed => Some(Cause::OutOfMemory),

@@ -4,6 +4,7 @@
 //! program around it, because that is a property of the whole process: a handler (not an ignored
 //! signal, which the command would inherit) must catch SIGINT while [`execute`] waits.
 
+mod cgroup;
 mod code;
 mod command;
 mod control;

@@ -125,8 +125,8 @@ impl Findings {
         }
         let names: Vec<_> = self.left.iter().map(|left| format!("{} ({})", left.name, left.pid)).collect();
         let n = names.len();
-        let what = if n == 1 { "a process" } else { "processes" };
-        let became = if detach { "goes on, as --detach says" } else { "was ended; --detach lets it go on" };
+        let (what, was, goes) = if n == 1 { ("a process", "was", "goes") } else { ("processes", "were", "go") };
+        let became = if detach { format!("{goes} on, as --detach says") } else { format!("{was} ended; see --detach") };
         self.notes.push(format!("the command left {what} behind, which {became}: {}", names.join(", ")));
     }
 

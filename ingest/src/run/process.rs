@@ -134,17 +134,3 @@ pub(crate) fn kill_marked(run: &str) -> usize {
     }
     killed
 }
-
-/// How often the memory of this control group ran out so far; `None` where that is not told.
-pub(crate) fn oom_kills() -> Option<u64> {
-    let events = fs::read_to_string(cgroup_folder()?.join("memory.events")).ok()?;
-    events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
-}
-
-/// The folder of this process's control group.
-pub(crate) fn cgroup_folder() -> Option<std::path::PathBuf> {
-    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let folder = std::path::Path::new("/sys/fs/cgroup").join(path.trim_start_matches('/'));
-    folder.is_dir().then_some(folder)
-}

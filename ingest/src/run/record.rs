@@ -5,12 +5,12 @@ use lineage_store::time::Time;
 use serde_json::{Map, Value, json};
 
 use super::Run;
+use super::cgroup;
 use super::command::Ended;
 use super::files::{Traced, path_name};
 use super::lock::{self, Note, RunLock};
 use super::log::Kept;
 use super::outcome::Findings;
-use super::process::cgroup_folder;
 use super::redact::redact_arguments;
 use super::watch::Cause;
 
@@ -117,8 +117,7 @@ fn usage(findings: &Findings) -> Option<Value> {
     let ms = |duration: std::time::Duration| duration.as_millis() as u64;
     let mut object =
         json!({ "user_ms": ms(usage.user), "system_ms": ms(usage.system), "memory_max": usage.memory_max });
-    let peak = cgroup_folder().and_then(|folder| std::fs::read_to_string(folder.join("memory.peak")).ok());
-    if let Some(peak) = peak.and_then(|text| text.trim().parse::<u64>().ok()) {
+    if let Some(peak) = cgroup::memory_peak() {
         object["cgroup_memory_peak"] = json!(peak);
     }
     Some(object)

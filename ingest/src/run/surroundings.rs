@@ -9,8 +9,8 @@ use lineage_store::artifact::Artifacts;
 use serde_json::{Map, Value, json};
 
 use super::RunSpec;
+use super::cgroup;
 use super::files::path_name;
-use super::process::cgroup_folder;
 use super::redact::{is_secret_name, redact_text};
 
 /// Variables that are recorded, as they change what a program computes and hold no secrets. `*` stands for any rest.
@@ -81,7 +81,7 @@ pub(super) fn describe(spec: &RunSpec) -> Surroundings {
     let mut found = Surroundings::default();
     found.facets.insert("environment".to_owned(), environment(spec));
     found.facets.insert("machine".to_owned(), machine(spec));
-    for (key, value) in [("container", container()), ("limits", limits())] {
+    for (key, value) in [("container", container()), ("limits", Value::Object(cgroup::limits()))] {
         if value.as_object().is_some_and(|object| !object.is_empty()) {
             found.facets.insert(key.to_owned(), value);
         }
@@ -277,19 +277,6 @@ fn container() -> Value {
         let id = mounts.split("/containers/").nth(1).and_then(|rest| rest.split('/').next());
         if let Some(id) = id.filter(|id| id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())) {
             object.insert("id".to_owned(), json!(id));
-        }
-    }
-    Value::Object(object)
-}
-
-/// What the control group allows.
-fn limits() -> Value {
-    let mut object = Map::new();
-    let Some(folder) = cgroup_folder() else { return Value::Object(object) };
-    for (key, file) in [("memory", "memory.max"), ("cpu", "cpu.max"), ("processes", "pids.max")] {
-        let value = fs::read_to_string(folder.join(file)).unwrap_or_default().trim().to_owned();
-        if !value.is_empty() && !value.starts_with("max") {
-            object.insert(key.to_owned(), value.parse::<u64>().map_or_else(|_| json!(value), |n| json!(n)));
         }
     }
     Value::Object(object)

@@ -196,7 +196,7 @@ impl Secrets {
     }
 
     fn mask_json(&self, json: &mut Json) {
-        if self.mask(json.as_str()) == json.as_str() {
+        if !self.knows(json.as_str()) {
             return;
         }
         if let Ok(mut value) = serde_json::from_str(json.as_str()) {
@@ -206,8 +206,31 @@ impl Secrets {
         }
     }
 
+    /// Measurements stay numbers: one that is a secret is left out.
+    fn mask_metrics(&self, json: &mut Json) {
+        if !self.knows(json.as_str()) {
+            return;
+        }
+        let Ok(Value::Object(metrics)) = serde_json::from_str(json.as_str()) else { return };
+        let kept = metrics.into_iter().filter(|(_, value)| !self.is_secret(value));
+        let masked: Map<String, Value> = kept.map(|(key, value)| (self.mask(&key).into_owned(), value)).collect();
+        *json = Json::from_value(&Value::Object(masked)).unwrap_or_default();
+    }
+
+    fn knows(&self, text: &str) -> bool {
+        !self.forms.find(text.as_bytes()).is_empty()
+    }
+
+    /// Whether a number is a secret as a whole; the digits of a short one stand in many numbers.
+    fn is_secret(&self, value: &Value) -> bool {
+        let text = value.to_string();
+        value.is_number() && self.mask(&text) == REDACTED
+    }
+
     fn mask_value(&self, value: &mut Value) {
         match value {
+            // The digits of a short secret stand in many digests, which say nothing about it.
+            Value::String(text) if is_digest(text) => {}
             Value::String(text) => self.mask_in(text),
             Value::Array(list) => list.iter_mut().for_each(|value| self.mask_value(value)),
             Value::Object(object) => {
@@ -217,9 +240,7 @@ impl Secrets {
                     (self.mask(&key).into_owned(), value)
                 }));
             }
-            Value::Number(number) if self.mask(&number.to_string()) != number.to_string() => {
-                *value = json!(REDACTED);
-            }
+            Value::Number(_) if self.is_secret(value) => *value = json!(REDACTED),
             _ => {}
         }
     }
@@ -239,9 +260,10 @@ impl Secrets {
                 self.mask_reference(reference);
             }
         }
-        for json in [&mut event.params, &mut event.metrics, &mut event.code, &mut event.software, &mut event.facets] {
+        for json in [&mut event.params, &mut event.code, &mut event.software, &mut event.facets] {
             self.mask_json(json);
         }
+        self.mask_metrics(&mut event.metrics);
     }
 
     /// What is said of the secrets of a run: their names, fingerprints, and how often one was masked.
@@ -276,6 +298,11 @@ fn replace(text: &[u8], places: &[Masked]) -> Vec<u8> {
     }
     clean.extend_from_slice(&text[at..]);
     clean
+}
+
+/// Whether a text is a blake3 digest as we write it.
+fn is_digest(text: &str) -> bool {
+    text.strip_prefix("b3:").is_some_and(|hex| Blake3::from_hex(hex).is_some())
 }
 
 /// Whether the value of a variable is taken for a secret by its name.
@@ -403,16 +430,33 @@ mod tests {
     }
 
     #[test]
+    fn digits_of_a_short_secret_spoil_no_numbers() {
+        let secrets = Secrets::of(&[("PIN", "1234")]);
+        let mut event = Event::new(lineage_store::event::Kind::Training, "ana".to_owned());
+        event.run = Some("r-1".to_owned());
+        event.metrics = Json::from_value(&json!({"loss": 0.1234, "pin": 1234})).expect("JSON");
+        let digest = format!("b3:{}", "1234".repeat(16));
+        event.facets = Json::from_value(&json!({"size": 51234, "digest": digest, "pin": 1234})).expect("JSON");
+        secrets.mask_event(&mut event);
+        assert_eq!(event.metrics.as_str(), r#"{"loss":0.1234}"#);
+        let want = json!({"size": 51234, "digest": digest, "pin": REDACTED});
+        assert_eq!(serde_json::from_str::<Value>(event.facets.as_str()).expect("JSON"), want);
+        event.check().expect("it can still be recorded");
+    }
+
+    #[test]
     fn no_text_of_an_event_keeps_a_secret() {
         let secrets = Secrets::of(&[("A", "hunter2"), ("B", "987654321")]);
         let mut event = Event::new(lineage_store::event::Kind::Transform, "hunter2".to_owned());
         event.job = Some("job-hunter2".to_owned());
+        event.run = Some("r-1".to_owned());
         event.tags = vec!["aHVudGVyMg".to_owned()];
         event.params = Json::from_value(&json!({"hunter2": ["x hunter2", {"n": 987_654_321}]})).expect("JSON");
         event.facets = Json::from_value(&json!({"a": "hunter2"})).expect("JSON");
         secrets.mask_event(&mut event);
         let text = format!("{event:?}");
         assert!(!text.contains("hunter2") && !text.contains("aHVudGVy") && !text.contains("987654321"), "{text}");
+        event.check().expect("it can still be recorded");
         assert_eq!(secrets.describe().expect("described")["masked"].as_u64().map(|n| n >= 6), Some(true));
     }
 }
