@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lineage_ingest::file::{self, Recorded};
-use lineage_ingest::run::{self, Open, Orphan, RUNS_FOLDER};
+use lineage_ingest::run::{self, Open, OpenRuns, Orphan, RUNS_FOLDER};
 use lineage_store::event::{Event, Kind, State};
 use lineage_store::graph::View;
 use lineage_store::journal::Spool;
@@ -97,10 +97,10 @@ impl Session {
     }
 
     /// The runs that have not ended, as far as this store knows; the common case costs one look at a folder.
-    pub(crate) fn open_runs(&self) -> anyhow::Result<Vec<Open>> {
+    pub(crate) fn open_runs(&self) -> anyhow::Result<OpenRuns> {
         let folder = self.runs_folder();
         if std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none()) {
-            return Ok(Vec::new());
+            return Ok(OpenRuns::default());
         }
         Ok(run::open_runs(&folder, &self.host())?)
     }
@@ -108,7 +108,7 @@ impl Session {
     /// Records the end of runs whose runner is dead.
     pub(crate) fn bury(&self) -> anyhow::Result<()> {
         let dead = |open| if let Open::Dead(orphan) = open { Some(orphan) } else { None };
-        let orphans: Vec<Orphan> = self.open_runs()?.into_iter().filter_map(dead).collect();
+        let orphans: Vec<Orphan> = self.open_runs()?.runs.into_iter().filter_map(dead).collect();
         if orphans.is_empty() {
             return Ok(());
         }

@@ -297,3 +297,60 @@ fn shortened_digests_can_be_pasted() {
     assert_eq!(sandbox.names("b3:abcdef01234"), ["a"]);
     sandbox.run(["query", "b3:abcdef0123"]).fails(3, "E0203");
 }
+
+#[test]
+fn runs_can_be_looked_at() {
+    let sandbox = Sandbox::new();
+    assert!(sandbox.run(["ps"]).stderr.contains("no runs yet"));
+    sandbox.run(["logs"]).fails(3, "no run is recorded yet");
+    sandbox.write("raw.csv", "x\n".repeat(100));
+    let script = "echo fitting; tr x y < raw.csv > m.pkl";
+    let train = ["run", "-i", "dataset:raw=raw.csv", "-o", "model:m=m.pkl", "-p", "lr=0.5", "--", "sh", "-c", script];
+    sandbox.run(train).done();
+    let ps = sandbox.run(["ps", "--json"]).json();
+    assert_eq!(ps["running"], json!([]));
+    has_keys(&ps["ended"][0], &["run", "namespace", "state", "kind", "job", "cause", "exit_code", "ended", "position"]);
+    let run = ps["ended"][0]["run"].as_str().expect("an id").to_owned();
+    assert_eq!(sandbox.run(["logs", &run, "-f"]).stdout, "fitting\n");
+    assert_eq!(sandbox.run(["logs", &run, "--json"]).json()["logs"]["stdout"]["bytes"], 8);
+    sandbox.run(["logs", "r-nosuch"]).fails(3, "r-nosuch");
+
+    for thing in [&["./m.pkl"][..], &["model", "m"], &["m@v1"]] {
+        let why = sandbox.run(["why"].iter().chain(thing));
+        let text = why.done();
+        assert!(
+            text.contains("training sh (#1)") && text.contains("lr=0.5") && text.contains("dataset raw@v1"),
+            "{why}"
+        );
+    }
+    let why = sandbox.run(["--json", "why", "m.pkl"]).json();
+    has_keys(&why["versions"][0], &["version", "digest", "external", "made_by"]);
+    assert_eq!(why["versions"][0]["made_by"][0]["inputs"][0]["version"], "dataset raw@v1");
+    let why = sandbox.run(["why", "raw.csv"]);
+    assert!(why.done().contains("nothing recorded made it"), "{why}");
+    let why = sandbox.run(["why", "model", "m", "--in", "models trained on dataset raw"]);
+    assert!(why.done().contains("raw"), "{why}");
+    sandbox.write("other.csv", "nobody knows these bytes\n");
+    sandbox.run(["why", "./other.csv"]).code(1);
+    sandbox.run(["why", "nosuch"]).code(3);
+}
+
+#[test]
+fn a_run_of_another_machine_is_not_judged() {
+    let sandbox = Sandbox::new();
+    sandbox.run(["run", "--", "true"]).done();
+    let note = json!({ "run": "r-0123456789abcdef", "namespace": "default", "job": "far", "kind": "training",
+        "actor": "bob", "started": "2026-11-20T11:00:00Z", "command": "python far.py", "host": "0123456789abcdef",
+        "boot": "b", "pid": 1, "pid_start": 1 });
+    let path = sandbox.write(".lineage/runs/r-0123456789abcdef.lock", format!("{note}\n"));
+    let ps = sandbox.run(["ps"]);
+    assert!(ps.done().contains("elsewhere") && ps.stdout.contains("python far.py"), "{ps}");
+    let doctor = sandbox.run(["doctor"]);
+    assert!(doctor.code(6).is_empty() && doctor.stdout.contains("another machine"), "{doctor}");
+    assert!(path.exists() && !sandbox.run(["log"]).stdout.contains("abort"));
+    // What is no lock file is named, and keeps nobody from working.
+    sandbox.write(".lineage/runs/r-1.lock", "nonsense");
+    sandbox.run(["run", "--", "true"]).done();
+    assert!(sandbox.run(["ps"]).code(0).contains("r-1.lock cannot be read"));
+    assert!(sandbox.run(["doctor"]).stdout.contains("r-1.lock cannot be read"));
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use lineage_ingest::run::Open;
+use lineage_ingest::run::{Open, OpenRuns};
 use lineage_store::journal::Spool;
 use lineage_store::{EventStore, StoreError};
 use serde_json::json;
@@ -101,14 +101,16 @@ fn folders(session: &Session, findings: &mut Vec<Finding>) {
 fn runs(session: &Session, findings: &mut Vec<Finding>) {
     // A damaged store is found below, with the command that mends it.
     let failed = session.bury().err();
-    let open = match session.open_runs() {
-        Ok(open) => open,
-        Err(error) => {
-            let what = format!("the runs that go on cannot be listed: {error:#}");
-            findings.push(Finding { what, mend: "remove the file that it names", code: ExitCode::Failed });
-            return;
-        }
-    };
+    // A folder that cannot be read is a finding of its own.
+    let OpenRuns { runs: open, damaged } = session.open_runs().unwrap_or_default();
+    for (path, what) in damaged {
+        let what = format!("{} cannot be read: {what}", path.display());
+        findings.push(Finding {
+            what,
+            mend: "remove it; a run that it stood for stays without an end",
+            code: ExitCode::Failed,
+        });
+    }
     for note in open.iter().filter(|open| matches!(open, Open::Dead(_))).map(Open::note) {
         let why = failed.as_ref().map(|error| format!(": {error:#}")).unwrap_or_default();
         findings.push(Finding {

@@ -139,12 +139,12 @@ impl Logs {
 
 /// Whether a run has not ended yet.
 fn is_open(session: &Session, run: &str) -> anyhow::Result<bool> {
-    Ok(session.open_runs()?.iter().any(|open| matches!(open, Open::Running(note) if note.run == run)))
+    Ok(session.open_runs()?.runs.iter().any(|open| matches!(open, Open::Running(note) if note.run == run)))
 }
 
 /// The run that was started last.
 fn newest_run(session: &Session) -> anyhow::Result<String> {
-    if let Some(open) = session.open_runs()?.into_iter().rev().find(|open| matches!(open, Open::Running(_))) {
+    if let Some(open) = session.open_runs()?.runs.into_iter().rev().find(|open| matches!(open, Open::Running(_))) {
         return Ok(open.note().run.clone());
     }
     let position = session.with_view(|view| {

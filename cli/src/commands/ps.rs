@@ -1,6 +1,6 @@
 //! `lineage ps`: the runs that go on, and those that ended last.
 
-use lineage_ingest::run::{Note, Open};
+use lineage_ingest::run::{Note, Open, OpenRuns};
 use lineage_store::event::Evidence;
 use lineage_store::graph::View;
 use lineage_store::time::Time;
@@ -49,7 +49,10 @@ impl Ps {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         // A store that cannot be written to is still looked at.
         let session = context.open_to_write().or_else(|_| context.open())?;
-        let open = session.open_runs()?;
+        let OpenRuns { runs: open, damaged } = session.open_runs()?;
+        for (path, what) in damaged {
+            context.terminal.note(&format!("{} cannot be read: {what}; remove it", path.display()));
+        }
         let past = session.with_view(|view| self.past(&session, view))?;
         if context.json {
             let running: Vec<Value> = open.iter().map(|open| running_json(&session, open)).collect();

@@ -1,9 +1,7 @@
 //! Where the code came from: the commit of the folder, and the bytes of the script.
 
-use std::ffi::OsStr;
 use std::io::Read as _;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lineage_store::artifact::Artifacts;
@@ -36,23 +34,20 @@ const CODE_ENDINGS: &[&str] = &[
 ];
 
 /// What is known of the code; empty where nothing is.
-pub(super) fn describe(spec: &RunSpec, artifacts: &Artifacts, secrets: &Secrets) -> Json {
+pub(super) fn describe(spec: &RunSpec, remotes: &[(String, String)], artifacts: &Artifacts, secrets: &Secrets) -> Json {
     let mut code = Map::new();
-    let status = in_repository(&spec.cwd)
-        .then(|| git(&spec.cwd, &["status", "--porcelain=v2", "--branch", "--untracked-files=all"], STATUS_BYTES_MAX));
+    let status = top_folder(&spec.cwd)
+        .map(|_| git(&spec.cwd, &["status", "--porcelain=v2", "--branch", "--untracked-files=all"], STATUS_BYTES_MAX));
     if let Some(Output { bytes, .. }) = status.flatten() {
         let untracked = read_status(&String::from_utf8_lossy(&bytes), &mut code);
-        if let Some(remote) = git(&spec.cwd, &["remote", "get-url", "origin"], STATUS_BYTES_MAX) {
-            let remote = String::from_utf8_lossy(&remote.bytes).trim().to_owned();
-            code.insert("repo".to_owned(), json!(redact_text(&strip_login(&remote))));
+        if let Some((_, address)) = remotes.iter().find(|(name, _)| name == "origin") {
+            code.insert("repo".to_owned(), json!(redact_text(&strip_login(address))));
         }
         if code.get("dirty") == Some(&json!(true)) && code.contains_key("commit") {
             code.insert("diff".to_owned(), diff(spec, artifacts, secrets));
         }
-        let top = git(&spec.cwd, &["rev-parse", "--show-toplevel"], STATUS_BYTES_MAX);
-        if let Some(top) = top.filter(|_| !untracked.is_empty()) {
-            let top = PathBuf::from(OsStr::from_bytes(top.bytes.trim_ascii_end()));
-            code.insert("untracked".to_owned(), snapshot(&top, &untracked, artifacts, secrets));
+        if let Some(top) = top_folder(&spec.cwd).filter(|_| !untracked.is_empty()) {
+            code.insert("untracked".to_owned(), snapshot(top, &untracked, artifacts, secrets));
         }
     }
     if let Some((path, digest)) = script(spec) {
@@ -62,18 +57,24 @@ pub(super) fn describe(spec: &RunSpec, artifacts: &Artifacts, secrets: &Secrets)
     Json::from_value(&Value::Object(code)).unwrap_or_default()
 }
 
-/// The addresses of the repository's remotes, which may hold logins.
-pub(super) fn remotes(folder: &Path) -> Vec<String> {
-    if !in_repository(folder) {
+/// The names and addresses of the repository's remotes; the addresses may hold logins.
+pub(super) fn remotes(folder: &Path) -> Vec<(String, String)> {
+    if top_folder(folder).is_none() {
         return Vec::new();
     }
     let listed = git(folder, &["config", "--get-regexp", r"^remote\..*url$"], STATUS_BYTES_MAX);
     let text = listed.map(|output| String::from_utf8_lossy(&output.bytes).into_owned()).unwrap_or_default();
-    text.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned())).collect()
+    let remote = |line: &str| {
+        let (key, address) = line.split_once(' ')?;
+        let name = key.strip_prefix("remote.")?.rsplit_once('.')?.0;
+        Some((name.to_owned(), address.to_owned()))
+    };
+    text.lines().filter_map(remote).collect()
 }
 
-fn in_repository(folder: &Path) -> bool {
-    folder.ancestors().any(|folder| folder.join(".git").exists())
+/// The top of the repository that a folder lies in.
+fn top_folder(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|folder| folder.join(".git").exists())
 }
 
 /// What differs from the commit, without secrets.

@@ -179,24 +179,36 @@ impl Orphan {
     }
 }
 
+/// What a folder of locks says.
+#[derive(Debug, Default)]
+pub struct OpenRuns {
+    /// The runs, by their start.
+    pub runs: Vec<Open>,
+    /// Lock files that cannot be read, with the reason.
+    pub damaged: Vec<(PathBuf, String)>,
+}
+
 /// The runs that have a lock file. Costs one look at a folder that is mostly empty.
-pub fn open_runs(runs: &Path, host: &str) -> io::Result<Vec<Open>> {
+pub fn open_runs(runs: &Path, host: &str) -> io::Result<OpenRuns> {
     let entries = match fs::read_dir(runs) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OpenRuns::default()),
         Err(error) => return Err(error),
     };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
-    let mut found = Vec::new();
+    let mut found = OpenRuns::default();
     for path in paths {
         match path.extension().and_then(|ending| ending.to_str()) {
-            Some(LOCK) => found.extend(look(runs, &path, host)?),
+            Some(LOCK) => match look(runs, &path, host) {
+                Ok(open) => found.runs.extend(open),
+                Err(error) => found.damaged.push((path, error.to_string())),
+            },
             Some(NEW) => sweep(&path),
             _ => {}
         }
     }
-    found.sort_by(|a, b| a.note().started.cmp(&b.note().started));
+    found.runs.sort_by(|a, b| a.note().started.cmp(&b.note().started));
     Ok(found)
 }
 
@@ -227,7 +239,7 @@ fn look(runs: &Path, path: &Path, host: &str) -> io::Result<Option<Open>> {
     let mut text = String::new();
     (&mut file).take(NOTE_BYTES_MAX).read_to_string(&mut text)?;
     let note: Note = serde_json::from_str(&text)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display())))?;
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("it is no note of a run: {error}")))?;
     let free = is_free(&file, &note)?;
     // The runner may have ended well in between and taken the name away.
     if file.metadata()?.nlink() == 0 {
@@ -308,23 +320,29 @@ mod tests {
         }
     }
 
+    fn list(runs: &Path, host: &str) -> Vec<Open> {
+        let found = open_runs(runs, host).expect("a list");
+        assert!(found.damaged.is_empty(), "{found:?}");
+        found.runs
+    }
+
     #[test]
     fn a_run_is_dead_when_its_lock_is_free() {
         let folder = tempfile::tempdir().expect("a folder");
         let runs = folder.path().join("runs");
-        assert!(open_runs(&runs, "h").expect("no folder is no runs").is_empty());
+        assert!(list(&runs, "h").is_empty());
         let lock = RunLock::take(&runs, &note("r-1")).expect("a lock");
-        let found = open_runs(&runs, "h").expect("a list");
+        let found = list(&runs, "h");
         assert!(matches!(&found[..], [Open::Running(n)] if n.run == "r-1"), "{found:?}");
         // What the kernel does when the runner is killed.
         drop(lock);
-        assert!(matches!(&open_runs(&runs, "elsewhere").expect("a list")[..], [Open::Running(_)]));
-        let mut found = open_runs(&runs, "h").expect("a list");
+        assert!(matches!(&list(&runs, "elsewhere")[..], [Open::Running(_)]));
+        let mut found = list(&runs, "h");
         let Some(Open::Dead(orphan)) = found.pop() else { panic!("{found:?}") };
         assert!(orphan.last_seen.is_some() && orphan.note.kind() == Kind::Training);
-        assert!(matches!(&open_runs(&runs, "h").expect("a list")[..], [Open::Running(_)]), "one command ends it");
+        assert!(matches!(&list(&runs, "h")[..], [Open::Running(_)]), "one command ends it");
         orphan.forget().expect("forgotten");
-        assert!(open_runs(&runs, "h").expect("a list").is_empty());
+        assert!(list(&runs, "h").is_empty());
         assert_eq!(fs::read_dir(&runs).expect("a folder").count(), 0);
     }
 
@@ -341,7 +359,7 @@ mod tests {
     fn half_a_lock_file_is_swept() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("r-1.new"), "{\"run\"").expect("a file");
-        assert!(open_runs(folder.path(), "h").expect("a list").is_empty());
+        assert!(list(folder.path(), "h").is_empty());
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 }

@@ -44,7 +44,7 @@ use lineage_store::time::Time;
 pub use control::{Control, Notice};
 pub use declared::Declared;
 pub use files::Traced;
-pub use lock::{Note, Open, Orphan, RUNS_FOLDER, host, open_runs};
+pub use lock::{Note, Open, OpenRuns, Orphan, RUNS_FOLDER, host, open_runs};
 pub use log::{Cut, LOG_BYTES_MAX, LOG_BYTES_MIN, Live, LogReader, Piece};
 pub use orphan::orphaned;
 pub use process::RUN_VARIABLE;
@@ -275,12 +275,14 @@ pub fn execute(
 ) -> Result<RunResult, RunError> {
     check(spec)?;
     let params = facts::params(&spec.params).map_err(RunError::Spec)?;
-    let secrets = gather_secrets(spec)?;
+    let remotes = code::remotes(&spec.cwd);
+    let secrets = gather_secrets(spec, &remotes)?;
     let mut notes = Vec::new();
     let items = find_inputs(spec)?;
     let before = Before::look(spec, &items);
     let (inputs, code, surroundings) = std::thread::scope(|scope| {
-        let code = scope.spawn(|| spec.code.clone().unwrap_or_else(|| code::describe(spec, artifacts, &secrets)));
+        let code =
+            scope.spawn(|| spec.code.clone().unwrap_or_else(|| code::describe(spec, &remotes, artifacts, &secrets)));
         let around = scope.spawn(|| surroundings::describe(spec));
         let inputs = hash_inputs(&items, spec, artifacts, known, &secrets, &mut notes);
         (inputs, code.join().unwrap_or_default(), around.join().unwrap_or_default())
@@ -328,9 +330,9 @@ pub fn execute(
     })
 }
 
-fn gather_secrets(spec: &RunSpec) -> Result<Secrets, RunError> {
+fn gather_secrets(spec: &RunSpec, remotes: &[(String, String)]) -> Result<Secrets, RunError> {
     let mut texts: Vec<String> = spec.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    texts.extend(code::remotes(&spec.cwd));
+    texts.extend(remotes.iter().map(|(_, address)| address.clone()));
     let sources = Sources {
         environment: &spec.variables,
         declared: &spec.secrets,

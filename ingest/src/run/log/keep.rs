@@ -74,6 +74,10 @@ fn segment_bytes(folder: &Path, name: &str) -> u64 {
 }
 
 fn one(folder: &Path, name: &str, marks: &[(u64, u64)], segment_bytes: u64, artifacts: &Artifacts) -> Kept {
+    if segments(folder, name).is_ok_and(|list| list.is_empty()) {
+        // Nothing was said, which takes no artifact.
+        return Kept { name: name.to_owned(), facts: json!({ "bytes": 0 }), note: None };
+    }
     match write(folder, name, marks, segment_bytes, artifacts) {
         Ok((index, digest)) => {
             let mut facts = json!({ "digest": digest, "bytes": index.bytes });
