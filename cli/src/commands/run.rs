@@ -180,6 +180,10 @@ impl Run {
         spec.recorded_variables.clone_from(&settings.env);
         spec.secrets.clone_from(&session.config.secrets.env);
         spec.secrets.extend(self.secret.iter().cloned());
+        for name in self.secret.iter().filter(|name| std::env::var_os(name).is_none()) {
+            let name = crate::render::clean(name);
+            session.context.terminal.note(&format!("the variable {name} is not set, so there is nothing to mask"));
+        }
         spec.key = session.runner_key();
         match settings.hostname.unwrap_or_default() {
             Hostname::Hash => spec.host = session.host(),

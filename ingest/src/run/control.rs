@@ -45,8 +45,8 @@ enum Phase {
     /// Nothing is recorded, so a signal may end the process.
     #[default]
     Before,
-    /// The start is recorded.
-    Recorded,
+    /// The start is recorded; what came since is told when the command runs.
+    Recorded(Vec<Notice>),
     /// The command runs.
     Running(Sender<Message>),
     /// The command has ended, its end is not recorded; how many signals came since.
@@ -58,7 +58,10 @@ impl Control {
     pub fn tell(&self, notice: Notice) -> bool {
         match &mut *self.phase() {
             Phase::Before => false,
-            Phase::Recorded => true,
+            Phase::Recorded(waiting) => {
+                waiting.push(notice);
+                true
+            }
             Phase::Running(sender) => {
                 // It may end at this instant.
                 sender.send(Message::Notice(notice)).ok();
@@ -74,12 +77,19 @@ impl Control {
 
     /// The start is durable: from now on a signal is no reason to die.
     pub(super) fn recorded(&self) {
-        *self.phase() = Phase::Recorded;
+        *self.phase() = Phase::Recorded(Vec::new());
     }
 
     /// The command runs, and somebody listens.
     pub(super) fn running(&self, sender: Sender<Message>) {
-        *self.phase() = Phase::Running(sender);
+        let mut phase = self.phase();
+        if let Phase::Recorded(waiting) = &mut *phase {
+            for notice in waiting.drain(..) {
+                // Whoever listens has only just begun.
+                sender.send(Message::Notice(notice)).ok();
+            }
+        }
+        *phase = Phase::Running(sender);
     }
 
     /// The command has ended.

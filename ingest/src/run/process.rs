@@ -56,20 +56,32 @@ fn is_alive(pid: u32) -> bool {
 /// The children of this process: none is lost, as orphans of its descendants come to it.
 fn children() -> Vec<u32> {
     let mut found = Vec::new();
-    let Ok(threads) = fs::read_dir("/proc/self/task") else { return found };
-    for thread in threads.flatten() {
-        let list = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        found.extend(list.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    for thread in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(list) => found.extend(list.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok())),
+            // A kernel that lists no children still tells parents.
+            Err(_) => return processes().filter(|pid| parent(*pid) == Some(own())).collect(),
+        }
     }
     found
 }
 
+fn own() -> u32 {
+    getpid().as_raw_nonzero().get() as u32
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    stat_fields(pid)?.get(1)?.parse().ok()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+}
+
 /// Every process of the system with the mark of a run, but for this one.
 fn marked(run: &str) -> Vec<u32> {
-    let own = getpid().as_raw_nonzero().get() as u32;
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| *pid != own && is_of_run(*pid, run) && is_alive(*pid)).collect()
+    processes().filter(|pid| *pid != own() && is_of_run(*pid, run) && is_alive(*pid)).collect()
 }
 
 /// What a command left behind: children of this process that carry the mark of its run.

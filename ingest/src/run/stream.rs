@@ -77,13 +77,17 @@ impl Streams {
         Ok(streams)
     }
 
+    /// A pseudo-terminal for what goes to our terminal.
+    ///
+    /// Only a command that has the terminal for itself gets a session on it, and what is typed: in a pipeline others
+    /// read keys, too, and in the background nobody may.
     fn open_terminal(&mut self, standard: &Standard, out: bool, err: bool) -> io::Result<()> {
         let terminal = if out { &standard.output } else { &standard.error };
-        let input_is_terminal = isatty(&*standard.input);
-        self.types = input_is_terminal && is_foreground(&*standard.input);
+        self.types = out && is_foreground(&*standard.input);
         let Pseudo { ours, theirs } = Pseudo::like(&**terminal, self.types)?;
-        if input_is_terminal {
+        if self.types {
             self.stdin = Some(theirs.try_clone()?);
+            self.group = Group::Terminal;
         }
         if out && err {
             self.stderr = Some(theirs.try_clone()?);
@@ -98,7 +102,6 @@ impl Streams {
         self.tap(name, ours.try_clone()?, terminal);
         *(if out { &mut self.stdout } else { &mut self.stderr }) = Some(theirs);
         self.terminal = Some((File::from(ours), Arc::clone(terminal)));
-        self.group = Group::Terminal;
         Ok(())
     }
 
