@@ -14,6 +14,7 @@ mod history;
 mod ingest;
 mod init;
 mod judge;
+mod keep_watch;
 mod language;
 mod log;
 mod logs;
@@ -134,6 +135,9 @@ commands! {
     Prove(prove::Prove),
     /// Build the graph index and the event store anew from the journal
     Rebuild(rebuild::Rebuild),
+    /// End what is left of a run whose runner was killed; started by `lineage run`
+    #[command(hide = true)]
+    KeepWatch(keep_watch::KeepWatch),
     /// Print the completions of a shell
     Completions(completions::Completions),
 }

@@ -198,6 +198,8 @@ impl Run {
         spec.standard = if self.no_logs { None } else { Some(standard().context("cannot copy the standard streams")?) };
         spec.timeout = self.timeout;
         spec.detach = self.detach;
+        // What may live on must not be ended with the runner either.
+        spec.keeper = std::env::current_exe().ok().filter(|_| !self.detach);
         spec.parent = std::env::var(PARENT_VARIABLE).ok().and_then(|text| parent(&text));
         spec.control = Arc::clone(control);
         Ok(spec)

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::cgroup;
 use super::control::Message;
+use super::keeper::Keeper;
 use super::log::{LogWriter, Written};
 use super::process::{self, Left, RUN_VARIABLE};
 use super::secret::Secrets;
@@ -82,11 +83,16 @@ pub(super) fn run(
     (launch.stdin, launch.stdout, launch.stderr) = (stdin, stdout, stderr);
     (launch.group, launch.mode) = (group, spec.mode);
 
+    // Without one the next command does its work.
+    let keeper = spec.keeper.as_ref().and_then(|program| Keeper::start(program, &spec.run_id).ok());
     let oom_before = cgroup::oom_kills();
     let began = Instant::now();
     let mut started = match capture::start(&launch) {
         Ok(started) => started,
-        Err(error) => return not_started(spec, &error),
+        Err(error) => {
+            keeper.into_iter().for_each(Keeper::dismiss);
+            return not_started(spec, &error);
+        }
     };
     // The command alone may hold its ends, or nobody would see them close.
     drop(launch);
@@ -128,6 +134,7 @@ pub(super) fn run(
         (exit, left, cause, logs)
     });
     drop(raw);
+    keeper.into_iter().for_each(Keeper::dismiss);
     finished(started, exit, left, cause, logs, oom_before)
 }
 

@@ -12,6 +12,7 @@ mod declared;
 mod facts;
 mod files;
 mod glob;
+mod keeper;
 mod lock;
 mod log;
 mod metrics;
@@ -44,6 +45,7 @@ use lineage_store::time::Time;
 pub use control::{Control, Notice};
 pub use declared::Declared;
 pub use files::Traced;
+pub use keeper::{KEEPER_COMMAND, keep_watch};
 pub use lock::{Note, Open, OpenRuns, Orphan, RUNS_FOLDER, host, open_runs};
 pub use log::{Cut, LOG_BYTES_MAX, LOG_BYTES_MIN, Live, LogReader, Piece};
 pub use orphan::orphaned;
@@ -142,6 +144,8 @@ pub struct RunSpec {
     pub grace: Duration,
     /// Whether processes that it leaves behind may live on.
     pub detach: bool,
+    /// The program that is a keeper when told so; without it what a killed runner leaves waits for the next command.
+    pub keeper: Option<PathBuf>,
     /// How it is observed.
     pub mode: CaptureMode,
     /// The run in which this one was started.
@@ -184,6 +188,7 @@ impl RunSpec {
             timeout: None,
             grace: GRACE,
             detach: false,
+            keeper: None,
             mode: CaptureMode::default(),
             parent: None,
             control: Arc::default(),

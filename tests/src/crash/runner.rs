@@ -16,7 +16,7 @@ use crate::sandbox::{Ran, Sandbox};
 const MARK: &str = "LINEAGE_CRASH_MARK";
 /// A store is used for so many kills, then a new one is begun.
 const KILLS_PER_STORE: u64 = 50;
-/// A process that was killed is gone from the list of processes within so long.
+/// A process that is killed is gone from the list of processes within so long.
 const GONE: Duration = Duration::from_secs(5);
 
 /// What came of the kills; `wrong` must stay empty.
@@ -32,7 +32,7 @@ pub struct Figures {
     pub complete: u64,
     /// Runs that never began, so nothing of them is recorded.
     pub unborn: u64,
-    /// Processes of killed runners that still lived when the next command began.
+    /// Processes of killed runners that lived on until the next command.
     pub survivors: u64,
     /// What was wrong, in words.
     pub wrong: Vec<String>,
@@ -80,7 +80,8 @@ fn one_store(until: u64, random: &mut Random, figures: &mut Figures) {
         std::thread::sleep(Duration::from_micros(random.below(whole * 5 / 4) as u64));
         let killed = kill(&mut child);
         let beside = beside.map(|mut child| child.wait().unwrap().code());
-        figures.survivors += alive(&mark).len() as u64;
+        // Before any command is called.
+        figures.survivors += left_after(&mark).len() as u64;
         next_command(&sandbox, random).done();
         check(&sandbox, n, killed, figures);
         if let Some(code) = beside {
