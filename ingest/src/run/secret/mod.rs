@@ -1,12 +1,14 @@
 //! Secrets of a run: their values are found in every text before it is written for the first time.
 
 mod forms;
+mod gather;
+mod mask;
 mod pattern;
 mod stream;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -14,27 +16,21 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lineage_store::digest::Blake3;
-use lineage_store::event::{About, Event, Json, Ref};
 use serde_json::{Map, Value, json};
 
-use super::redact::{REDACTED, is_secret_name, redact_arguments, redact_text};
+use super::redact::{REDACTED, redact_arguments, redact_text};
 use forms::Forms;
+use gather::{add_patterns, add_removed, is_secret_variable, is_telling};
 pub(crate) use stream::Stream;
 
 /// A shorter value would be found in half of all texts.
 pub const SECRET_BYTES_MIN: usize = 4;
-/// A login without a password is a token if it has so many bytes; else it names a person.
-const LOGIN_TOKEN_BYTES_MIN: usize = 16;
 /// The name of secrets that stand in parameters and in addresses of repositories.
 const OTHER: &str = "other";
 /// Files are searched in pieces of so many bytes.
 const SCAN_BYTES: u64 = 1024 * 1024;
 /// Hex digits of a fingerprint: enough to see a rotation, too few to be worth an attack.
 const FINGERPRINT_DIGITS: usize = 16;
-/// Variables with telling names whose values are known to be none.
-const NO_SECRETS: [&str; 5] = ["PWD", "OLDPWD", "SSH_AUTH_SOCK", "XDG_SESSION_COOKIE", "GPG_TTY"];
-/// The ends of names whose values say where a secret lies, not what it is.
-const PLACES: [&str; 7] = ["FILE", "PATH", "DIR", "SOCK", "HOME", "TTY", "NAME"];
 
 /// A range of bytes that is a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,90 +178,6 @@ impl Secrets {
         Cow::Owned(String::from_utf8_lossy(&replace(text.as_bytes(), &places)).into_owned())
     }
 
-    fn mask_in(&self, text: &mut String) {
-        if let Cow::Owned(clean) = self.mask(text) {
-            *text = clean;
-        }
-    }
-
-    fn mask_reference(&self, reference: &mut Ref) {
-        let Ref { namespace, name, version, label, .. } = reference;
-        for text in [namespace, name, version, label].into_iter().flatten() {
-            self.mask_in(text);
-        }
-    }
-
-    fn mask_json(&self, json: &mut Json) {
-        if !self.knows(json.as_str()) {
-            return;
-        }
-        if let Ok(mut value) = serde_json::from_str(json.as_str()) {
-            self.mask_value(&mut value);
-            // A value that was JSON stays JSON.
-            *json = Json::from_value(&value).unwrap_or_default();
-        }
-    }
-
-    /// Measurements stay numbers: one that is a secret is left out.
-    fn mask_metrics(&self, json: &mut Json) {
-        if !self.knows(json.as_str()) {
-            return;
-        }
-        let Ok(Value::Object(metrics)) = serde_json::from_str(json.as_str()) else { return };
-        let kept = metrics.into_iter().filter(|(_, value)| !self.is_secret(value));
-        let masked: Map<String, Value> = kept.map(|(key, value)| (self.mask(&key).into_owned(), value)).collect();
-        *json = Json::from_value(&Value::Object(masked)).unwrap_or_default();
-    }
-
-    fn knows(&self, text: &str) -> bool {
-        !self.forms.find(text.as_bytes()).is_empty()
-    }
-
-    /// Whether a number is a secret as a whole; the digits of a short one stand in many numbers.
-    fn is_secret(&self, value: &Value) -> bool {
-        let text = value.to_string();
-        value.is_number() && self.mask(&text) == REDACTED
-    }
-
-    fn mask_value(&self, value: &mut Value) {
-        match value {
-            // The digits of a short secret stand in many digests, which say nothing about it.
-            Value::String(text) if is_digest(text) => {}
-            Value::String(text) => self.mask_in(text),
-            Value::Array(list) => list.iter_mut().for_each(|value| self.mask_value(value)),
-            Value::Object(object) => {
-                let entries = std::mem::take(object);
-                object.extend(entries.into_iter().map(|(key, mut value)| {
-                    self.mask_value(&mut value);
-                    (self.mask(&key).into_owned(), value)
-                }));
-            }
-            Value::Number(_) if self.is_secret(value) => *value = json!(REDACTED),
-            _ => {}
-        }
-    }
-
-    /// Masks every text of an event; nothing that the command or its surroundings say is written around this.
-    pub(crate) fn mask_event(&self, event: &mut Event) {
-        if self.is_empty() {
-            return;
-        }
-        let one = [&mut event.actor, &mut event.namespace];
-        let options = [&mut event.job, &mut event.environment, &mut event.service];
-        one.into_iter().chain(options.into_iter().flatten()).chain(&mut event.tags).for_each(|t| self.mask_in(t));
-        event.inputs.iter_mut().for_each(|input| self.mask_reference(&mut input.reference));
-        event.outputs.iter_mut().for_each(|output| self.mask_reference(&mut output.reference));
-        for about in &mut event.about {
-            if let About::Thing(reference) = about {
-                self.mask_reference(reference);
-            }
-        }
-        for json in [&mut event.params, &mut event.code, &mut event.software, &mut event.facets] {
-            self.mask_json(json);
-        }
-        self.mask_metrics(&mut event.metrics);
-    }
-
     /// What is said of the secrets of a run: their names, fingerprints, and how often one was masked.
     pub(crate) fn describe(&self) -> Option<Value> {
         if self.is_empty() {
@@ -298,83 +210,6 @@ fn replace(text: &[u8], places: &[Masked]) -> Vec<u8> {
     }
     clean.extend_from_slice(&text[at..]);
     clean
-}
-
-/// Whether a text is a blake3 digest as we write it.
-fn is_digest(text: &str) -> bool {
-    text.strip_prefix("b3:").is_some_and(|hex| Blake3::from_hex(hex).is_some())
-}
-
-/// Whether the value of a variable is taken for a secret by its name.
-fn is_secret_variable(name: &str) -> bool {
-    let end = name.rsplit('_').next().unwrap_or(name).to_ascii_uppercase();
-    !NO_SECRETS.contains(&name) && !PLACES.contains(&end.as_str()) && is_secret_name(name)
-}
-
-/// Whether a value says enough to be a secret: no truth value, no small number.
-fn is_telling(value: &[u8]) -> bool {
-    const WORDS: [&str; 8] = ["true", "false", "none", "null", "auto", "default", "enabled", "disabled"];
-    let text = String::from_utf8_lossy(value);
-    let is_word = WORDS.iter().any(|word| text.eq_ignore_ascii_case(word));
-    let is_small_number = value.len() < 6 && text.parse::<f64>().is_ok();
-    value.len() >= SECRET_BYTES_MIN && !is_word && !is_small_number && text != REDACTED
-}
-
-fn add_patterns(found: &mut BTreeMap<Vec<u8>, String>, text: &str, name: &str) {
-    for (start, end) in pattern::find(text.as_bytes()) {
-        add_value(found, &text.as_bytes()[start..end], name);
-    }
-}
-
-/// What redaction took out of a text is a secret elsewhere, too.
-fn add_removed(found: &mut BTreeMap<Vec<u8>, String>, text: &str, clean: &str, name: &str) {
-    let mut parts = clean.split(REDACTED);
-    let mut at = parts.next().map_or(0, str::len);
-    let mut rest: Vec<&str> = parts.collect();
-    while !rest.is_empty() {
-        let next = rest.remove(0);
-        let Some(tail) = text.get(at..) else { return };
-        let end = if next.is_empty() && rest.is_empty() { Some(tail.len()) } else { tail.find(next) };
-        let Some(end) = end else { return };
-        add_value(found, tail[..end].trim_matches(['"', '\'']).as_bytes(), name);
-        at += end + next.len();
-    }
-}
-
-/// A login `user:password` is two: the whole, and the password.
-fn add_value(found: &mut BTreeMap<Vec<u8>, String>, value: &[u8], name: &str) {
-    let mut add = |value: &[u8]| {
-        if is_telling(value) && OsStr::from_bytes(value) != REDACTED {
-            found.entry(value.to_owned()).or_insert_with(|| name.to_owned());
-        }
-    };
-    match value.iter().position(|b| *b == b':') {
-        Some(at) => {
-            add(value);
-            add(&value[at + 1..]);
-            let decoded = percent_decoded(&value[at + 1..]);
-            add(&decoded);
-        }
-        None if name == OTHER && value.len() < LOGIN_TOKEN_BYTES_MIN && !value.iter().any(u8::is_ascii_digit) => {}
-        None => add(value),
-    }
-}
-
-/// The bytes that a percent-encoded text stands for.
-fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(byte) = text.get(at) {
-        let pair = text.get(at + 1..at + 3).filter(|_| *byte == b'%');
-        if let Some(decoded) = pair.and_then(lineage_store::digest::from_hex) {
-            bytes.extend(decoded);
-            at += 3;
-        } else {
-            bytes.push(*byte);
-            at += 1;
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]
@@ -427,36 +262,5 @@ mod tests {
         assert_eq!(print("tok-123456"), print("tok-123456"));
         assert_ne!(print("tok-123456"), print("tok-123457"));
         assert!(!Blake3::of(b"tok-123456").hex().starts_with(&print("tok-123456")), "a plain hash could be guessed");
-    }
-
-    #[test]
-    fn digits_of_a_short_secret_spoil_no_numbers() {
-        let secrets = Secrets::of(&[("PIN", "1234")]);
-        let mut event = Event::new(lineage_store::event::Kind::Training, "ana".to_owned());
-        event.run = Some("r-1".to_owned());
-        event.metrics = Json::from_value(&json!({"loss": 0.1234, "pin": 1234})).expect("JSON");
-        let digest = format!("b3:{}", "1234".repeat(16));
-        event.facets = Json::from_value(&json!({"size": 51234, "digest": digest, "pin": 1234})).expect("JSON");
-        secrets.mask_event(&mut event);
-        assert_eq!(event.metrics.as_str(), r#"{"loss":0.1234}"#);
-        let want = json!({"size": 51234, "digest": digest, "pin": REDACTED});
-        assert_eq!(serde_json::from_str::<Value>(event.facets.as_str()).expect("JSON"), want);
-        event.check().expect("it can still be recorded");
-    }
-
-    #[test]
-    fn no_text_of_an_event_keeps_a_secret() {
-        let secrets = Secrets::of(&[("A", "hunter2"), ("B", "987654321")]);
-        let mut event = Event::new(lineage_store::event::Kind::Transform, "hunter2".to_owned());
-        event.job = Some("job-hunter2".to_owned());
-        event.run = Some("r-1".to_owned());
-        event.tags = vec!["aHVudGVyMg".to_owned()];
-        event.params = Json::from_value(&json!({"hunter2": ["x hunter2", {"n": 987_654_321}]})).expect("JSON");
-        event.facets = Json::from_value(&json!({"a": "hunter2"})).expect("JSON");
-        secrets.mask_event(&mut event);
-        let text = format!("{event:?}");
-        assert!(!text.contains("hunter2") && !text.contains("aHVudGVy") && !text.contains("987654321"), "{text}");
-        event.check().expect("it can still be recorded");
-        assert_eq!(secrets.describe().expect("described")["masked"].as_u64().map(|n| n >= 6), Some(true));
     }
 }
