@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use lineage_store::artifact::{Artifacts, Stored};
+use lineage_store::artifact::{Artifacts, Stamp, Stored};
 use rustix::fs::{CWD, Mode, OFlags};
 
 /// Files up to this size are hashed while the step waits: at some 500 MB/s of SHA-256 at most half a millisecond.
@@ -39,7 +39,7 @@ impl Pending {
 /// The thread that hashes.
 #[derive(Debug)]
 pub(super) struct Hashing {
-    queue: Option<SyncSender<(File, Pending)>>,
+    queue: Option<SyncSender<(File, Stamp, Pending)>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -48,13 +48,13 @@ impl Hashing {
         Self { queue: None, thread: None }
     }
 
-    /// Hashes an open file in the background; `None` if too many wait already.
-    pub(super) fn begin(&mut self, file: File) -> Option<Pending> {
+    /// Hashes an open file in the background, if it still has these marks then; `None` if too many wait already.
+    pub(super) fn begin(&mut self, file: File, stamp: Stamp) -> Option<Pending> {
         if self.queue.is_none() {
-            let (queue, jobs) = mpsc::sync_channel::<(File, Pending)>(WAITING_MAX);
+            let (queue, jobs) = mpsc::sync_channel::<(File, Stamp, Pending)>(WAITING_MAX);
             let work = move || {
-                for (file, pending) in jobs {
-                    let outcome = hash_open(&file);
+                for (file, stamp, pending) in jobs {
+                    let outcome = hash_open(&file, stamp);
                     let (slot, made) = &*pending.0;
                     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
                     made.notify_all();
@@ -65,7 +65,7 @@ impl Hashing {
             self.queue = Some(queue);
         }
         let pending = Pending(Arc::new((Mutex::new(None), Condvar::new())));
-        self.queue.as_ref()?.try_send((file, pending.clone())).ok()?;
+        self.queue.as_ref()?.try_send((file, stamp, pending.clone())).ok()?;
         Some(pending)
     }
 }
@@ -80,8 +80,11 @@ impl Drop for Hashing {
     }
 }
 
-/// Hashes what a descriptor is open on, whatever its name is by now.
-pub(super) fn hash_open(file: &File) -> Outcome {
+/// Hashes what a descriptor is open on, whatever its name is by now; `None` unless it has these marks throughout.
+fn hash_open(file: &File, stamp: Stamp) -> Outcome {
+    if Stamp::of(&file.metadata().ok()?) != stamp {
+        return None;
+    }
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     Artifacts::hash_path(&path).ok().filter(|stored| !stored.unstable)
 }
@@ -103,9 +106,14 @@ mod tests {
         std::fs::write(&path, "text").expect("a file");
         let file = open(&path).expect("open");
         std::fs::remove_file(&path).expect("removed");
+        let stamp = Stamp::of(&file.metadata().expect("its marks"));
         let mut hashing = Hashing::new();
-        let pending = hashing.begin(file).expect("room");
+        let again = file.try_clone().expect("a descriptor");
+        let pending = hashing.begin(file, stamp).expect("room");
         let stored = pending.wait().expect("a digest");
         assert_eq!(stored.digest, lineage_store::digest::Blake3::of(b"text"));
+        std::fs::write(&path, "another").expect("another file");
+        let other = Stamp::of(&path.metadata().expect("its marks"));
+        assert!(hashing.begin(again, other).expect("room").wait().is_none(), "these are the marks of another file");
     }
 }

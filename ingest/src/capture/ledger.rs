@@ -131,11 +131,12 @@ impl Ledger {
         if metadata.len() <= INLINE_BYTES_MAX {
             // Whoever may not read it fails here as the step will.
             let stored = Artifacts::hash_path(path).ok()?;
-            let digest = if stored.unstable { Digest::Later } else { Digest::Known(Box::new(stored)) };
+            let same = fs::metadata(path).is_ok_and(|now| Stamp::of(&now) == stamp);
+            let digest = if stored.unstable || !same { Digest::Later } else { Digest::Known(Box::new(stored)) };
             return Some(FirstRead { stamp, digest });
         }
         let file = hashing::open(path).ok()?;
-        let digest = self.hashing.begin(file).map_or(Digest::Later, Digest::Pending);
+        let digest = self.hashing.begin(file, stamp).map_or(Digest::Later, Digest::Pending);
         Some(FirstRead { stamp, digest })
     }
 
@@ -162,7 +163,7 @@ impl Ledger {
         }
     }
 
-    /// Makes sure that the digest of a file that was read is known before its bytes change.
+    /// Makes sure that the digest of a file that was read is known before its bytes or its name change.
     fn secure(&mut self, path: &Path) {
         let Some(Seen { read: Some(first), written: false, .. }) = self.files.get_mut(path) else { return };
         let outcome = match &first.digest {
@@ -185,16 +186,9 @@ impl Ledger {
         if named.metadata.is_none() {
             return;
         }
-        self.finish_pending(named.path);
+        self.secure(named.path);
         if let Some(seen) = self.seen(named) {
             seen.removed = true;
-        }
-    }
-
-    /// The bytes of a file without a name are read through its descriptor, so nothing has to wait.
-    fn finish_pending(&mut self, path: &Path) {
-        if let Some(Seen { read: Some(FirstRead { digest: Digest::Later, .. }), .. }) = self.files.get(path) {
-            self.secure(path);
         }
     }
 
@@ -213,7 +207,7 @@ impl Ledger {
         if !stays {
             self.remove(from);
         }
-        self.finish_pending(to.path);
+        self.secure(to.path);
         if let Some(seen) = self.seen(to) {
             seen.written = true;
         }

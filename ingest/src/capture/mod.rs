@@ -1,5 +1,7 @@
 //! Capture: starts a command and observes which files it and its descendants read and write.
 
+#[cfg(test)]
+mod acceptance;
 mod calls;
 mod filter;
 mod hashing;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use super::calls::{At, Call, Flags, Request, decode};
@@ -10,7 +10,7 @@ use super::ledger::{Ledger, Named};
 use super::listing::Listings;
 use super::place::{Place, Places};
 use super::role::{Role, Roles, plain};
-use super::task::{Folders, Memory, Unread};
+use super::task::{Folders, Memory, PATH_MAX, Unread, Written};
 use super::trace::{Blind, Completeness, Execution, Hole, Mechanism, RoleCount, Trace};
 
 /// So many programs are kept with their arguments; the others are counted.
@@ -56,6 +56,7 @@ pub(super) struct Observer {
     executions: Vec<Execution>,
     n_executions: u64,
     connections: BTreeSet<SocketAddr>,
+    held_back: BTreeSet<PathBuf>,
     n_missing: u64,
     n_events: u64,
 }
@@ -74,6 +75,7 @@ impl Observer {
             executions: Vec::new(),
             n_executions: 0,
             connections: BTreeSet::new(),
+            held_back: BTreeSet::new(),
             n_missing: 0,
             n_events: 0,
         }
@@ -82,7 +84,7 @@ impl Observer {
     /// Whether a call is the probe: it opens exactly this path, and the path can be read.
     pub(super) fn is_probe(&mut self, call: &Call, probe: &Path) -> bool {
         let Some(Request::Open { path, .. }) = decode(call) else { return false };
-        self.memory.path(call.task, path, &mut self.folders).is_ok_and(|path| path == probe)
+        self.memory.path(call.task, path, &mut self.folders).is_ok_and(|written| written.path == probe)
     }
 
     /// Something was not seen.
@@ -139,9 +141,9 @@ impl Observer {
     }
 
     /// The path of a call as the task wrote it; what cannot be read is a hole.
-    fn path(&mut self, task: i32, at: At) -> Option<PathBuf> {
+    fn path(&mut self, task: i32, at: At) -> Option<Written> {
         match self.memory.path(task, at, &mut self.folders) {
-            Ok(path) => Some(path),
+            Ok(written) => Some(written),
             Err(Unread::TooLong) => None,
             Err(Unread::Unreadable) => {
                 self.miss(Blind::Unreadable);
@@ -174,12 +176,16 @@ impl Observer {
     }
 
     /// The file that a path means, unless it is noise.
-    fn place(&mut self, task: i32, path: &Path, follow: bool, writes: bool) -> Option<(Place, Role)> {
+    fn place(&mut self, task: i32, written: &Written, follow: bool, writes: bool) -> Option<(Place, Role)> {
+        let path = written.path.as_path();
         // Under another root the text of a path says nothing yet.
         if self.places.one_root() && self.is_noise(path, writes) {
             return None;
         }
-        let Some(place) = self.places.find(task, path, follow) else {
+        let Some(place) = self.places.find(task, written, follow) else {
+            if path.as_os_str().len() >= PATH_MAX {
+                self.miss(Blind::TooLong);
+            }
             self.n_missing += 1;
             return None;
         };
@@ -215,7 +221,7 @@ impl Observer {
         let Some(path) = self.path(task, at) else { return };
         let access = flags & libc::O_ACCMODE;
         let writes = access != libc::O_RDONLY || flags & (libc::O_TRUNC | libc::O_CREAT) != 0;
-        if !writes && self.places.one_root() && self.ledger.is_read(&path) {
+        if !writes && self.places.one_root() && self.ledger.is_read(&path.path) {
             return;
         }
         let follow = flags & libc::O_NOFOLLOW == 0;
@@ -271,25 +277,30 @@ impl Observer {
     }
 
     fn execute(&mut self, task: i32, at: At, argv: u64, flags: u64) {
-        let path = if flags & libc::AT_EMPTY_PATH as u64 != 0 {
-            std::fs::read_link(format!("/proc/{task}/fd/{}", at.folder)).ok()
+        let written = if flags & libc::AT_EMPTY_PATH as u64 != 0 {
+            let path = std::fs::read_link(format!("/proc/{task}/fd/{}", at.folder)).ok();
+            path.map(|path| Written { folder: path.parent().map(Path::to_owned), path })
         } else {
             self.path(task, at)
         };
-        let Some(path) = path else { return };
-        let found = self.place(task, &path, true, false);
-        match &found {
-            Some((place, _)) if place.metadata.is_none() => return,
-            None if !path.exists() => return,
-            _ => {}
+        let Some(written) = written else { return };
+        let found = self.place(task, &written, true, false);
+        let metadata = match &found {
+            Some((place, _)) => place.metadata.clone(),
+            None => std::fs::metadata(&written.path).ok(),
+        };
+        // A search for a program tries files that are not there.
+        let Some(metadata) = metadata else { return };
+        if metadata.mode() & libc::S_ISUID != 0 && metadata.uid() != rustix::process::geteuid().as_raw() {
+            self.held_back.insert(plain(&written.path));
         }
         self.n_executions += 1;
         if self.executions.len() < EXECUTIONS_MAX {
             let argv = self.memory.texts(task, argv, ARGUMENTS_MAX, ARGUMENT_BYTES_MAX);
-            self.executions.push(Execution { task: task as u32, program: plain(&path), argv });
+            self.executions.push(Execution { task: task as u32, program: plain(&written.path), argv });
         }
         if let Some((place, role)) = found {
-            self.ledger.execute(named(&place, &path, role, task));
+            self.ledger.execute(named(&place, &written, role, task));
         }
     }
 
@@ -355,6 +366,7 @@ impl Observer {
             n_missing: self.n_missing,
             n_events: self.n_events,
             counts,
+            held_back: self.held_back.into_iter().collect(),
             foreign_writes,
             packages,
             rules: self.roles.hash().to_owned(),
@@ -362,8 +374,8 @@ impl Observer {
     }
 }
 
-fn named<'a>(place: &'a Place, written: &'a Path, role: Role, task: i32) -> Named<'a> {
-    let alias = Some(written).filter(|path| *path != place.path);
+fn named<'a>(place: &'a Place, written: &'a Written, role: Role, task: i32) -> Named<'a> {
+    let alias = Some(written.path.as_path()).filter(|path| *path != place.path);
     Named { path: &place.path, alias, role, task: task as u32, metadata: place.metadata.as_ref() }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::role::plain;
+use super::task::Written;
 
 /// A file that a call names.
 #[derive(Debug)]
@@ -44,9 +45,18 @@ impl Places {
     }
 
     /// The file that a path means; `follow` says whether a link at its end is followed.
-    pub(super) fn find(&mut self, task: i32, path: &Path, follow: bool) -> Option<Place> {
+    pub(super) fn find(&mut self, task: i32, written: &Written, follow: bool) -> Option<Place> {
+        let path = written.path.as_path();
         if self.roots {
-            return in_root(task, path, follow);
+            let root = fs::read_link(format!("/proc/{task}/root")).ok()?;
+            // A folder outside of its root was opened before it got that root.
+            match &written.folder {
+                None => return in_root(task, path, follow),
+                Some(folder) if folder.starts_with(&root) => {
+                    return in_root(task, path.strip_prefix(&root).ok()?, follow);
+                }
+                Some(_) => {}
+            }
         }
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             let path = fs::canonicalize(path).ok()?;
@@ -87,9 +97,11 @@ fn through_link(path: PathBuf) -> Place {
 /// Looks a path up under the root of a task.
 fn in_root(task: i32, path: &Path, follow: bool) -> Option<Place> {
     let root = fs::File::open(format!("/proc/{task}/root")).ok()?;
+    // Under this root an absolute path begins there, as a relative one does.
     let open = |path: &Path, follow: bool| {
         let link = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
         let flags = OFlags::PATH | OFlags::CLOEXEC | link;
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         rustix::fs::openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok().map(fs::File::from)
     };
     let name_of = |file: &fs::File| fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok();
@@ -103,6 +115,10 @@ fn in_root(task: i32, path: &Path, follow: bool) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn written(path: &Path) -> Written {
+        Written { path: path.to_owned(), folder: None }
+    }
 
     #[test]
     fn links_lead_to_files() {
@@ -120,7 +136,7 @@ mod tests {
                 places.distrust_roots();
             }
             let mut find = |path: &str, follow| {
-                let place = places.find(task, &root.join(path), follow).expect("a place");
+                let place = places.find(task, &written(&root.join(path)), follow).expect("a place");
                 (place.path.strip_prefix(&root).expect("below").to_owned(), place.metadata.is_some())
             };
             assert_eq!(find("l/a", true), ("d/a".into(), true));
@@ -130,8 +146,8 @@ mod tests {
             assert_eq!(find("l/new", true), ("d/new".into(), false));
         }
         places.roots = false;
-        let place = places.find(task, &root.join("c"), true).expect("a place");
+        let place = places.find(task, &written(&root.join("c")), true).expect("a place");
         assert_eq!((place.path, place.metadata.is_some()), (root.join("d/none"), false));
-        assert!(places.find(task, &root.join("no/such"), true).is_none());
+        assert!(places.find(task, &written(&root.join("no/such")), true).is_none());
     }
 }

@@ -1,17 +1,17 @@
 //! A task that is being watched: its memory, its folders and its root, read from outside while it waits.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::calls::At;
 use super::kernel;
 
 /// The longest path that the kernel takes, with its end.
-const PATH_MAX: usize = 4096;
+pub(super) const PATH_MAX: usize = 4096;
 /// Most paths are shorter, so that one small read is enough.
 const PATH_USUAL: usize = 256;
 /// No page is smaller: what lies on one page is readable as a whole or not at all.
@@ -86,16 +86,26 @@ impl Memory {
         found
     }
 
-    /// A path as the task wrote it, made absolute with its folder; not yet resolved.
-    pub(super) fn path(&mut self, task: i32, at: At, folders: &mut Folders) -> Result<PathBuf, Unread> {
-        let text = self.text(task, at.address)?;
-        let path = Path::new(OsStr::from_bytes(&text));
+    /// A path as the task wrote it, with the folder to which it belongs; not yet resolved.
+    pub(super) fn path(&mut self, task: i32, at: At, folders: &mut Folders) -> Result<Written, Unread> {
+        let path = PathBuf::from(OsString::from_vec(self.text(task, at.address)?));
         if path.is_absolute() {
-            return Ok(path.to_owned());
+            return Ok(Written { path, folder: None });
         }
         let folder = folders.of(task, at.folder).ok_or(Unread::Unreadable)?;
-        Ok(if text.is_empty() { folder } else { folder.join(path) })
+        // An empty path means the folder, or the file, itself.
+        let path = if path.as_os_str().is_empty() { folder.clone() } else { folder.join(path) };
+        Ok(Written { path, folder: Some(folder) })
     }
+}
+
+/// A path as a task wrote it, made absolute.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    /// For a relative one as this process sees it, else as the task does.
+    pub(super) path: PathBuf,
+    /// The folder to which a relative path belongs.
+    pub(super) folder: Option<PathBuf>,
 }
 
 /// The folders to which relative paths belong.

@@ -10,52 +10,56 @@ use super::watch::Way;
 use super::*;
 
 /// A folder in which commands run.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::Builder::new().prefix("capture").tempdir().expect("a folder"))
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         fs::canonicalize(self.0.path()).expect("a path")
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
         fs::write(path, text).expect("a file");
     }
 
-    fn launch(&self, argv: &[&str]) -> Launch {
+    pub(super) fn launch(&self, argv: &[&str]) -> Launch {
         let env = vec![("PATH".into(), std::env::var_os("PATH").unwrap_or_default())];
         Launch::new(argv.iter().map(OsString::from).collect(), self.path(), env)
     }
 
     /// What was observed of a command that must end with code 0, by the first way that works.
-    fn observe(&self, argv: &[&str]) -> Trace {
+    pub(super) fn observe(&self, argv: &[&str]) -> Trace {
         let mut started = start(&self.launch(argv)).expect("started");
         let exit = started.wait().expect("its end");
         assert_eq!(exit.code(), 0, "{argv:?}");
         started.finish()
     }
 
-    fn sh(&self, script: &str) -> Trace {
+    pub(super) fn sh(&self, script: &str) -> Trace {
         self.observe(&["sh", "-c", script])
     }
 
     /// The same by one way only.
-    fn observe_by(&self, way: Way, argv: &[&str]) -> Trace {
+    pub(super) fn observe_by(&self, way: Way, argv: &[&str]) -> Trace {
         let mut launch = self.launch(argv);
-        launch.ways = match way {
-            Way::Notification => &[Way::Notification],
-            Way::Tracing => &[Way::Tracing],
-        };
+        launch.ways = Self::only(way);
         launch.mode = CaptureMode::Require;
         let mut started = start(&launch).unwrap_or_else(|error| panic!("{way:?}: {error}"));
         let exit = started.wait().expect("its end");
         assert_eq!(exit.code(), 0, "{argv:?}");
         started.finish()
+    }
+
+    pub(super) fn only(way: Way) -> &'static [Way] {
+        match way {
+            Way::Notification => &[Way::Notification],
+            Way::Tracing => &[Way::Tracing],
+        }
     }
 
     /// The files of a trace that a test asks for, by their names in this folder.
@@ -64,11 +68,11 @@ impl Place {
         trace.accesses.iter().filter(|access| which(access)).map(|access| below(&access.path)).collect()
     }
 
-    fn reads(&self, trace: &Trace) -> Vec<String> {
+    pub(super) fn reads(&self, trace: &Trace) -> Vec<String> {
         self.names(trace, |access| access.read.is_some())
     }
 
-    fn writes(&self, trace: &Trace) -> Vec<String> {
+    pub(super) fn writes(&self, trace: &Trace) -> Vec<String> {
         self.names(trace, |access| access.written)
     }
 }

@@ -71,6 +71,8 @@ pub enum Blind {
     Listener,
     /// A file opened by its handle.
     Handle,
+    /// A path that is longer, with its folder, than the system takes.
+    TooLong,
     /// A task that belongs to another process namespace above this one.
     Hidden,
     /// The bytes of a file before it was rewritten, because it was too large or could not be read.
@@ -90,6 +92,7 @@ impl Blind {
             Self::Ring => "io_uring",
             Self::Listener => "listener",
             Self::Handle => "handle",
+            Self::TooLong => "too-long",
             Self::Hidden => "hidden",
             Self::PreImage => "pre-image",
             Self::TooMany => "too-many",
@@ -105,6 +108,7 @@ impl Blind {
             Self::Ring => "io_uring was refused, so that programs use calls that are seen",
             Self::Listener => "a program watches system calls itself, which works for one watcher only",
             Self::Handle => "a file was opened by its handle instead of its path",
+            Self::TooLong => "a file lies deeper than the longest path",
             Self::Hidden => "a process could not be identified",
             Self::PreImage => "a file was rewritten before its bytes could be hashed",
             Self::TooMany => "more files were opened than are kept",
@@ -220,6 +224,8 @@ pub struct Trace {
     pub n_events: u64,
     /// Paths by role.
     pub counts: BTreeMap<Role, RoleCount>,
+    /// Programs that would have run with the rights of their owner, and did not because they are observed.
+    pub held_back: Vec<PathBuf>,
     /// Paths of the roles env and system that were written, the first ones.
     pub foreign_writes: Vec<PathBuf>,
     /// Installed packages from which files were opened: name and version.
@@ -245,6 +251,7 @@ impl Trace {
             n_missing: 0,
             n_events: 0,
             counts: BTreeMap::new(),
+            held_back: Vec::new(),
             foreign_writes: Vec::new(),
             packages: BTreeMap::new(),
             rules: String::new(),

@@ -1,6 +1,7 @@
 //! The watch over a command: the thread that observes it, by one of the ways that the kernel has.
 
 use std::ffi::CString;
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,7 +81,12 @@ impl Way {
         let (tell, pid) = mpsc::sync_channel(1);
         let work = {
             let (stop, end) = (Arc::clone(&stop), Arc::clone(&end));
-            move || self.supervise(&ours, &probe, &pid, &stop, &end, observer)
+            move || {
+                let result = self.supervise(&ours, &probe, &pid, &stop, &end, observer);
+                // Closing is not enough: the child has a copy of this end until it is let go.
+                ours.shutdown(Shutdown::Both).ok();
+                result
+            }
         };
         let supervisor = thread::Builder::new().name("capture".to_owned()).spawn(work).map_err(watch)?;
         let mut forked = None;
