@@ -13,6 +13,7 @@ mod notify;
 mod observer;
 mod packages;
 mod place;
+mod python;
 mod role;
 mod task;
 #[cfg(test)]
@@ -22,5 +23,6 @@ mod tracer;
 mod watch;
 
 pub use launch::{CaptureMode, Exit, Group, Launch, StartError, Started, Usage, become_subreaper, start};
+pub use python::{External, PythonHook};
 pub use role::{Role, Rules};
 pub use trace::{Access, Blind, Completeness, Execution, Hole, Listing, Mechanism, Read, RoleCount, Trace};
