@@ -91,6 +91,9 @@ pub(crate) struct Run {
     /// The most bytes that are kept of each log.
     #[serde(default)]
     pub(crate) log_limit: Option<u64>,
+    /// Rules of roles that decide before those of the program.
+    #[serde(default)]
+    pub(crate) roles: Vec<String>,
     /// How the machine is named: `hash`, `plain` or `none`.
     #[serde(default)]
     pub(crate) hostname: Option<Hostname>,
@@ -129,7 +132,7 @@ pub(crate) enum Value {
 }
 
 /// Names of the settings, what each is for, and whether it is a list.
-pub(crate) const KEYS: [(&str, &str, bool); 12] = [
+pub(crate) const KEYS: [(&str, &str, bool); 13] = [
     ("format", "format of the store, set by lineage", false),
     ("environments", "names known before their first deployment", true),
     ("actor", "who acts, where neither --actor nor LINEAGE_ACTOR says so", false),
@@ -141,6 +144,7 @@ pub(crate) const KEYS: [(&str, &str, bool); 12] = [
     ("run.env", "variables that `lineage run` records beside the usual ones; NAME or START*", true),
     ("run.keep_inputs", "inputs of up to so many bytes are stored, not only hashed", false),
     ("run.log_limit", "the most bytes that are kept of each log", false),
+    ("run.roles", "what paths are for, before the built-in rules: \"ROLE PATTERN\"", true),
     ("run.hostname", "how the machine is named: hash, plain or none", false),
 ];
 
@@ -177,6 +181,7 @@ impl Config {
             "run.env" => Some(Value::Many(self.run.env.clone())),
             "run.keep_inputs" => self.run.keep_inputs.map(|n| Value::One(n.to_string())),
             "run.log_limit" => self.run.log_limit.map(|n| Value::One(n.to_string())),
+            "run.roles" => Some(Value::Many(self.run.roles.clone())),
             "run.hostname" => self.run.hostname.map(|name| Value::One(name.as_str().to_owned())),
             _ => return Err(unknown(key).into()),
         })

@@ -1,7 +1,7 @@
 //! Tests that need a disk, a process or the whole workspace.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod anchors;
+mod capture;
 mod cli_bad_input;
 mod cli_check;
 mod cli_commands;
@@ -20,9 +20,9 @@ mod histories;
 mod language_properties;
 mod oracle;
 mod queries;
-mod serve;
 mod run_failure;
 mod run_secrets;
 mod runner_document;
+mod serve;
 mod tidy;
 mod tutorial;

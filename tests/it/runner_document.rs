@@ -43,6 +43,9 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn the_document_says_what_happens() {
+    if !cfg!(target_os = "linux") {
+        return lineage_tests::skipped("the examples of RUNNER.md: commands are observed on Linux only");
+    }
     let sandbox = Sandbox::new();
     let tool = tempfile::tempdir().expect("a folder");
     let script = tool.path().join("lineage");

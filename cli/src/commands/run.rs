@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lineage_ingest::capture::{CaptureMode, Rules};
 use lineage_ingest::file::{self, Recorded};
 use lineage_ingest::run::{
-    self, Control, Declared, EXIT_RUNNER, INPUT_BYTES_KEPT, LOG_BYTES_MAX, LOG_BYTES_MIN, PARENT_VARIABLE, RecordError,
-    RunResult, RunSpec, Standard,
+    self, Control, Declared, EXIT_RUNNER, INPUT_BYTES_KEPT, LOG_BYTES_MAX, LOG_BYTES_MIN, OBSERVED_VARIABLE,
+    PARENT_VARIABLE, RecordError, RunResult, RunSpec, Standard,
 };
 use lineage_store::StoreError;
 use lineage_store::digest::Blake3;
@@ -23,7 +24,7 @@ use serde_json::json;
 use super::question::parse_duration;
 use crate::config::Hostname;
 use crate::context::Context;
-use crate::exit::ExitCode;
+use crate::exit::{ExitCode, Problem};
 use crate::random;
 use crate::reference::{Found, label};
 use crate::session::Session;
@@ -90,6 +91,9 @@ pub(crate) struct Run {
     /// Let processes that the command leaves behind live on
     #[arg(long)]
     pub(super) detach: bool,
+    /// How the command is observed: auto, require (or do not start), declared (only what -i and -o say) or off
+    #[arg(long, value_name = "MODE", default_value = "auto", value_parser = parse_mode)]
+    pub(super) capture: CaptureMode,
     /// Keep no logs; the command inherits the standard streams
     #[arg(long)]
     pub(super) no_logs: bool,
@@ -107,6 +111,13 @@ fn parse_kind(word: &str) -> Result<Kind, String> {
         .into_iter()
         .find(|kind| kind.as_str() == word)
         .ok_or_else(|| "the kinds are transform, training, evaluation, audit and deployment".to_owned())
+}
+
+fn parse_mode(word: &str) -> Result<CaptureMode, String> {
+    CaptureMode::from_word(word).ok_or_else(|| match word {
+        "enforce" => "enforce is for pipelines, which are not built; use require".to_owned(),
+        _ => format!("the modes are {}", CaptureMode::ALL.map(CaptureMode::as_str).join(", ")),
+    })
 }
 
 fn parse_param(text: &str) -> Result<(String, String), String> {
@@ -151,6 +162,21 @@ impl Run {
         });
         session.context.terminal.print(&object.to_string())?;
         Ok(())
+    }
+
+    /// How to observe. A run inside of one that is observed adds what it declares, and its calls are seen by the outer
+    /// one; processes that outlive the runner cannot be observed, as each of their calls would wait for it.
+    fn mode(&self, is_inside: bool) -> anyhow::Result<CaptureMode> {
+        let problem = match self.capture {
+            CaptureMode::Auto if is_inside || self.detach => return Ok(CaptureMode::Declared),
+            CaptureMode::Require if is_inside => Problem::usage("another run observes this one, and only one can")
+                .help("leave --capture out, or run the outer one with --capture declared"),
+            CaptureMode::Require if self.detach => {
+                Problem::usage("what outlives its runner cannot be observed").help("leave out --capture or --detach")
+            }
+            mode => return Ok(mode),
+        };
+        Err(problem.into())
     }
 
     fn spec(&self, session: &Session, run_id: &str, control: &Arc<Control>) -> anyhow::Result<RunSpec> {
@@ -198,8 +224,10 @@ impl Run {
         spec.standard = if self.no_logs { None } else { Some(standard().context("cannot copy the standard streams")?) };
         spec.timeout = self.timeout;
         spec.detach = self.detach;
-        // What may live on must not be ended with the runner either.
-        spec.keeper = std::env::current_exe().ok().filter(|_| !self.detach);
+        spec.mode = self.mode(std::env::var_os(OBSERVED_VARIABLE).is_some())?;
+        spec.rules = Rules::new(settings.roles.iter().map(String::as_str)).map_err(|what| {
+            Problem::usage(format!("run.roles: {what}")).help("correct it with lineage config set run.roles …")
+        })?;
         spec.parent = std::env::var(PARENT_VARIABLE).ok().and_then(|text| parent(&text));
         spec.control = Arc::clone(control);
         Ok(spec)
@@ -297,7 +325,8 @@ fn tell(session: &Session, result: &RunResult) {
     terminal.tell(&crate::render::clean(&result.summary));
 }
 
-/// The folder in which a run takes place.
+/// A run in a folder, of which only what it declares is recorded: the same on every system.
 pub(super) fn in_folder(folder: &Path) -> Run {
-    Run { folder: Some(folder.to_owned()), namespace: "default".to_owned(), ..Run::default() }
+    let capture = CaptureMode::Declared;
+    Run { folder: Some(folder.to_owned()), namespace: "default".to_owned(), capture, ..Run::default() }
 }

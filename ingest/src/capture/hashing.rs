@@ -82,11 +82,10 @@ impl Drop for Hashing {
 
 /// Hashes what a descriptor is open on, whatever its name is by now; `None` unless it has these marks throughout.
 fn hash_open(file: &File, stamp: Stamp) -> Outcome {
-    if Stamp::of(&file.metadata().ok()?) != stamp {
-        return None;
-    }
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    Artifacts::hash_path(&path).ok().filter(|stored| !stored.unstable)
+    let stored = Artifacts::hash_path(&path).ok().filter(|stored| !stored.unstable)?;
+    // Afterwards: whoever writes between a look and the first byte is seen now.
+    (Stamp::of(&file.metadata().ok()?) == stamp).then_some(stored)
 }
 
 /// Opens a regular file to hash it, without waiting for the other end of a pipe.

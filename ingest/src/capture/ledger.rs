@@ -170,9 +170,10 @@ impl Ledger {
             Digest::Known(_) => return,
             Digest::Pending(pending) => pending.wait(),
             Digest::Later => {
-                let still = |metadata: &Metadata| Stamp::of(metadata) == first.stamp;
-                let small = fs::metadata(path).is_ok_and(|m| still(&m) && m.len() <= PRE_IMAGE_BYTES_MAX);
-                small.then(|| Artifacts::hash_path(path).ok().filter(|stored| !stored.unstable)).flatten()
+                let now = || fs::metadata(path).ok();
+                let small = now().is_some_and(|metadata| metadata.len() <= PRE_IMAGE_BYTES_MAX);
+                let stored = small.then(|| Artifacts::hash_path(path).ok().filter(|stored| !stored.unstable)).flatten();
+                stored.filter(|_| now().is_some_and(|metadata| Stamp::of(&metadata) == first.stamp))
             }
         };
         match outcome {
@@ -329,7 +330,6 @@ fn settle(path: &Path, first: &FirstRead, now: Option<Stamp>, own: bool) -> Read
     let stored = match &first.digest {
         Digest::Known(stored) => Some((**stored).clone()),
         Digest::Pending(pending) => pending.wait(),
-        Digest::Later if same => Artifacts::hash_path(path).ok().filter(|stored| !stored.unstable),
         Digest::Later => None,
     };
     let stored = stored.or_else(|| same.then(|| Artifacts::hash_path(path).ok()).flatten());

@@ -369,6 +369,7 @@ impl Observer {
             held_back: self.held_back.into_iter().collect(),
             foreign_writes,
             packages,
+            externals: Vec::new(),
             rules: self.roles.hash().to_owned(),
         }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use lineage_store::artifact::{Stamp, Stored};
 
+use super::python::External;
 use super::role::Role;
 
 /// How a command was observed.
@@ -230,6 +231,8 @@ pub struct Trace {
     pub foreign_writes: Vec<PathBuf>,
     /// Installed packages from which files were opened: name and version.
     pub packages: BTreeMap<String, String>,
+    /// Addresses and databases that Python programs told of.
+    pub externals: Vec<External>,
     /// The digest of the rules of roles.
     pub rules: String,
 }
@@ -254,6 +257,7 @@ impl Trace {
             held_back: Vec::new(),
             foreign_writes: Vec::new(),
             packages: BTreeMap::new(),
+            externals: Vec::new(),
             rules: String::new(),
         }
     }

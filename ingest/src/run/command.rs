@@ -17,7 +17,7 @@ use super::stream::{Streams, pass};
 use super::terminal::{Raw, pass_typed};
 use super::watch::{Cause, Target, Watch};
 use super::{EXIT_RUNNER, RunSpec};
-use crate::capture::{self, Exit, Launch, StartError, Started, Trace, Usage};
+use crate::capture::{self, Exit, External, Launch, StartError, Started, Trace, Usage};
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,15 @@ impl Finished {
     }
 }
 
+impl Finished {
+    /// Adds what the command told of itself to what was observed of it.
+    pub(super) fn add_externals(&mut self, externals: Vec<External>) {
+        if let Some(trace) = &mut self.trace {
+            trace.externals = externals;
+        }
+    }
+}
+
 /// Runs a command to its end; `live` is where its logs grow.
 pub(super) fn run(
     spec: &RunSpec,
@@ -82,6 +91,7 @@ pub(super) fn run(
     let mut launch = Launch::new(spec.argv.clone(), spec.cwd.clone(), env);
     (launch.stdin, launch.stdout, launch.stderr) = (stdin, stdout, stderr);
     (launch.group, launch.mode) = (group, spec.mode);
+    (launch.workspace, launch.rules) = (spec.workspace_root.clone(), spec.rules.clone());
 
     // Without one the next command does its work.
     let keeper = spec.keeper.as_ref().and_then(|program| Keeper::start(program, &spec.run_id).ok());

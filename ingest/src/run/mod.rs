@@ -16,6 +16,7 @@ mod keeper;
 mod lock;
 mod log;
 mod metrics;
+mod observed;
 mod orphan;
 mod outcome;
 mod process;
@@ -55,7 +56,7 @@ pub use secret::SECRET_BYTES_MIN;
 pub use stream::Standard;
 pub use watch::{Cause, GRACE};
 
-use crate::capture::CaptureMode;
+use crate::capture::{CaptureMode, PythonHook, Rules};
 use files::{Item, Source};
 use lock::RunLock;
 use outcome::{Before, Findings};
@@ -71,6 +72,8 @@ pub const EXIT_RUNNER: i32 = 125;
 
 /// The variable that tells a command where to write metrics.
 pub const METRICS_VARIABLE: &str = "LINEAGE_METRICS";
+/// The variable that tells a run inside a run that its system calls are observed already.
+pub const OBSERVED_VARIABLE: &str = "LINEAGE_OBSERVED";
 /// The variable that tells a run inside a run what it was started in, as JSON.
 pub const PARENT_VARIABLE: &str = "LINEAGE_PARENT";
 
@@ -148,6 +151,8 @@ pub struct RunSpec {
     pub keeper: Option<PathBuf>,
     /// How it is observed.
     pub mode: CaptureMode,
+    /// By which observed files get their roles.
+    pub rules: Rules,
     /// The run in which this one was started.
     pub parent: Option<Parent>,
     /// Where signals are told of while the command runs.
@@ -190,9 +195,17 @@ impl RunSpec {
             detach: false,
             keeper: None,
             mode: CaptureMode::default(),
+            rules: Rules::default(),
             parent: None,
             control: Arc::default(),
         }
+    }
+}
+
+impl RunSpec {
+    /// Whether it is tried to observe its system calls.
+    fn is_observed(&self) -> bool {
+        matches!(self.mode, CaptureMode::Auto | CaptureMode::Require)
     }
 }
 
@@ -309,10 +322,17 @@ pub fn execute(
         return Err(error);
     }
     spec.control.recorded();
-    let finished = command::run(spec, run.variables(), lock.as_ref().map(RunLock::folder), &secrets);
+    let hook =
+        lock.as_ref().filter(|_| spec.is_observed()).map(|lock| PythonHook::install(&lock.folder().join("python")));
+    // Without a place for it nothing is asked of Python, and everything else works.
+    let hook = hook.and_then(Result::ok);
+    let mut variables = run.variables();
+    variables.extend(hook.as_ref().map(|hook| hook.variables(&spec.variables)).unwrap_or_default());
+    let mut finished = command::run(spec, variables, lock.as_ref().map(RunLock::folder), &secrets);
+    finished.add_externals(hook.map(PythonHook::finish).unwrap_or_default());
     let duration_ms = clock().0.saturating_sub(started.0).max(0) / 1_000_000;
 
-    let mut findings = Findings::gather(&run, artifacts, finished, lock.as_ref().map(RunLock::folder));
+    let mut findings = Findings::gather(&run, artifacts, known, finished, lock.as_ref().map(RunLock::folder));
     findings.notes.splice(0..0, notes);
     // The end is stamped after hashing: what was hashed then is what the event says existed.
     let event = record::end(&run, &findings, clock(), duration_ms);
@@ -328,7 +348,7 @@ pub fn execute(
         kind,
         n_events: 2 - usize::from(unrecorded.is_some()),
         summary: record::summary(&run, &findings, kind, duration_ms),
-        inputs: run.inputs,
+        inputs: run.inputs.into_iter().chain(findings.observed.inputs.into_iter().map(|input| input.traced)).collect(),
         outputs: findings.outputs,
         notes: findings.notes,
         unrecorded,
@@ -373,6 +393,7 @@ impl Run<'_> {
     fn variables(&self) -> Vec<(OsString, OsString)> {
         let mut variables = vec![(PARENT_VARIABLE.into(), record::parent_text(self).into())];
         variables.extend(self.metrics_log.as_ref().map(|path| (METRICS_VARIABLE.into(), path.into())));
+        variables.extend(self.spec.is_observed().then(|| (OBSERVED_VARIABLE.into(), "1".into())));
         variables
     }
 

@@ -10,10 +10,11 @@ use super::command::{Ended, Finished};
 use super::files::{self, Item, Source, Traced, path_name};
 use super::log::{self, Kept};
 use super::metrics::Metrics;
+use super::observed::Observed;
 use super::process::Left;
 use super::secret::Secrets;
 use super::watch::Cause;
-use super::{EXIT_RUNNER, EXIT_TIMEOUT, Run, RunSpec};
+use super::{EXIT_RUNNER, EXIT_TIMEOUT, Known, Run, RunSpec};
 use crate::capture::{Trace, Usage};
 
 /// Inputs up to this many bytes are hashed again; of larger ones only the marks of their files are compared.
@@ -60,6 +61,8 @@ pub(super) struct Findings {
     /// Processes that it left behind.
     pub(super) left: Vec<Left>,
     pub(super) trace: Option<Trace>,
+    /// What it says beyond the declarations.
+    pub(super) observed: Observed,
     pub(super) logs: Vec<Kept>,
     pub(super) exit_code: i32,
     pub(super) state: State,
@@ -81,7 +84,13 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    pub(super) fn gather(run: &Run<'_>, artifacts: &Artifacts, finished: Finished, live: Option<&Path>) -> Self {
+    pub(super) fn gather(
+        run: &Run<'_>,
+        artifacts: &Artifacts,
+        known: Known<'_>,
+        finished: Finished,
+        live: Option<&Path>,
+    ) -> Self {
         let Finished { ended, usage, cause, left, logs, trace } = finished;
         let exit_code = ended.code();
         let keep = |written| live.map(|live| log::keep(live, written, artifacts));
@@ -89,6 +98,7 @@ impl Findings {
             usage,
             cause,
             left,
+            observed: trace.as_ref().map(|trace| Observed::gather(run, trace, artifacts, known)).unwrap_or_default(),
             trace,
             logs: logs.iter().filter_map(keep).collect(),
             metric_files: Vec::new(),
@@ -110,6 +120,7 @@ impl Findings {
             // An audit that says no has done its work, so its report is kept like that of one that says yes.
             let worked = exit_code == 0 || is_verdict(run, exit_code);
             findings.find_outputs(run, artifacts, worked);
+            findings.find_observed(run, artifacts, worked);
             findings.find_metrics(run, artifacts);
             findings.check_inputs(run);
         }
@@ -150,6 +161,14 @@ impl Findings {
                 }
             }
         }
+    }
+
+    fn find_observed(&mut self, run: &Run<'_>, artifacts: &Artifacts, worked: bool) {
+        for item in std::mem::take(&mut self.observed.outputs) {
+            self.take_output(run, artifacts, &item, worked, false);
+        }
+        self.notes.append(&mut self.observed.notes);
+        self.unstable.append(&mut self.observed.unstable);
     }
 
     fn take_output(&mut self, run: &Run<'_>, artifacts: &Artifacts, item: &Item, keep: bool, is_old: bool) {

@@ -10,6 +10,7 @@ use super::command::Ended;
 use super::files::{Traced, path_name};
 use super::lock::{self, Note, RunLock};
 use super::log::Kept;
+use super::observed;
 use super::outcome::Findings;
 use super::redact::redact_arguments;
 use super::watch::Cause;
@@ -61,10 +62,19 @@ pub(super) fn start(run: &Run<'_>, time: Time, lock: Option<&RunLock>) -> Event 
 
 /// The event that says how a run ended and what it made.
 pub(super) fn end(run: &Run<'_>, findings: &Findings, time: Time, duration_ms: i64) -> Event {
-    let mut event = base(run, run.kind(&findings.outputs), "end", time);
+    let kind = run.kind(&findings.outputs);
+    let mut event = base(run, kind, "end", time);
     event.state = findings.state;
     event.outcome = findings.verdict;
     event.outputs = findings.outputs.iter().map(output).collect();
+    let observed = findings.observed.inputs.iter();
+    event.inputs.extend(
+        observed.map(|seen| Input {
+            role: seen.role.unwrap_or(input(kind, &seen.traced).role),
+            ..input(kind, &seen.traced)
+        }),
+    );
+    add_packages(&mut event, findings);
     event.metrics = findings.metrics.clone();
     let mut process = process(run);
     process.extend(ended(findings));
@@ -72,6 +82,9 @@ pub(super) fn end(run: &Run<'_>, findings: &Findings, time: Time, duration_ms: i
     let mut facets = Map::new();
     facets.insert("process".to_owned(), Value::Object(process));
     facets.insert("capture".to_owned(), Value::Object(capture(run, findings)));
+    if let Some(details) = findings.trace.as_ref().and_then(|trace| observed::details(trace, run.spec)) {
+        facets.insert("trace".to_owned(), details);
+    }
     if let Some(usage) = usage(findings) {
         facets.insert("usage".to_owned(), usage);
     }
@@ -190,7 +203,7 @@ fn capture(run: &Run<'_>, findings: &Findings) -> Map<String, Value> {
         Some(trace) => (trace.completeness.as_str(), trace.mechanism.as_str()),
         None => ("none", "off"),
     };
-    let mut capture = Map::new();
+    let mut capture = findings.observed.facts.clone();
     capture.insert("completeness".to_owned(), json!(completeness));
     capture.insert("mechanism".to_owned(), json!(mechanism));
     let missing = findings.missing_names(run.spec);
@@ -205,6 +218,14 @@ fn capture(run: &Run<'_>, findings: &Findings) -> Map<String, Value> {
         capture.insert("unreadable".to_owned(), json!(list));
     }
     capture
+}
+
+/// The packages whose files were opened.
+fn add_packages(event: &mut Event, findings: &Findings) {
+    let Some(trace) = findings.trace.as_ref().filter(|trace| !trace.packages.is_empty()) else { return };
+    let mut software: Map<String, Value> = serde_json::from_str(event.software.as_str()).unwrap_or_default();
+    software.insert("packages".to_owned(), json!(trace.packages));
+    event.software = object(&Value::Object(software));
 }
 
 fn object(value: &Value) -> Json {
@@ -235,7 +256,7 @@ pub(super) fn summary(run: &Run<'_>, findings: &Findings, kind: Kind, duration_m
     let job = run.secrets.mask(&run.job()).into_owned();
     let names: Vec<_> = findings.outputs.iter().map(|o| format!("{} {}", o.kind(), o.name())).collect();
     let names = if (1..=3).contains(&names.len()) { format!(" ({})", names.join(", ")) } else { String::new() };
-    let inputs = count(run.inputs.len(), "input");
+    let inputs = count(run.inputs.len() + findings.observed.inputs.len(), "input");
     let outputs = count(findings.outputs.len(), "output");
     format!("{kind} {job}: {how} in {}.{:03} s; {inputs}, {outputs}{names}", duration_ms / 1000, duration_ms % 1000)
 }

@@ -42,6 +42,7 @@ impl Place {
         let mut spec = RunSpec::new(argv, self.path().to_owned(), id, "ana".to_owned());
         spec.variables = vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())];
         spec.runs_folder = Some(self.path().join(".lineage/runs"));
+        spec.mode = CaptureMode::Declared;
         let parse = |texts: &[&str]| texts.iter().map(|t| Declared::parse(t).expect("declared")).collect();
         spec.inputs = parse(inputs);
         spec.outputs = parse(outputs);
