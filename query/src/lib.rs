@@ -2,6 +2,7 @@
 
 mod engine;
 pub mod output;
+pub mod report;
 pub mod syntax;
 
 pub use engine::{

@@ -23,6 +23,7 @@ mod queries;
 mod run_failure;
 mod run_secrets;
 mod runner_document;
+mod reports;
 mod serve;
 mod tidy;
 mod tutorial;

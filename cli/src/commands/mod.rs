@@ -24,6 +24,7 @@ mod ps;
 pub(crate) mod query;
 pub(crate) mod question;
 mod rebuild;
+mod report;
 mod retract;
 mod run;
 mod saved;
@@ -117,6 +118,8 @@ commands! {
     Grammar(language::Grammar),
     /// Say what may be written at a cursor, as JSON
     Complete(language::Complete),
+    /// Write a pack for an auditor: Parquet tables and the events that they follow from
+    Report(report::ReportCommand),
     /// List events, newest last
     Log(log::Log),
     /// Show a version, a name, an event, or what is known of a file

@@ -209,7 +209,7 @@ pub(crate) fn tree_head(session: &Session) -> TreeHead {
     Rc::new(move |size| proofs.root_at(size).map(|root| root.to_string()))
 }
 
-fn digest_of_file(path: &str) -> Result<Blake3, String> {
+pub(super) fn digest_of_file(path: &str) -> Result<Blake3, String> {
     Artifacts::hash_path(path.as_ref()).map(|stored| stored.digest).map_err(|error| error.to_string())
 }
 

@@ -238,7 +238,7 @@ impl World {
     }
 
     /// The event that speaks for a version: the last of the latest step that generated it, else the one that minted it.
-    fn origin_event(&self, v: VersionId) -> Position {
+    pub(crate) fn origin_event(&self, v: VersionId) -> Position {
         let finals = self.makers(v).into_iter().map(|l| self.final_event(l));
         finals.max_by_key(|e| (self.view.time(*e), *e)).unwrap_or_else(|| self.view.mint(v))
     }
@@ -307,7 +307,7 @@ impl World {
     }
 
     /// Every parameter and metric of a node, by whether it is a metric and by key.
-    pub(super) fn all_measured(&self, node: Node) -> BTreeMap<(bool, Symbol), Val> {
+    pub(crate) fn all_measured(&self, node: Node) -> BTreeMap<(bool, Symbol), Val> {
         let mut best: BTreeMap<(bool, Symbol), ((Time, Position), Value)> = BTreeMap::new();
         for metric in [false, true] {
             self.each_measured(node, metric, |at, m, k, value| {

@@ -58,15 +58,22 @@ impl Aspect {
 type Profile = BTreeMap<(Aspect, String), String>;
 
 /// One row: what only one side has lacks the other.
-pub(super) struct Difference {
+pub(crate) struct Difference {
     aspect: Aspect,
-    key: String,
-    before: Option<String>,
-    after: Option<String>,
+    pub(crate) key: String,
+    pub(crate) before: Option<String>,
+    pub(crate) after: Option<String>,
+}
+
+impl Difference {
+    /// What differs, in a word or two.
+    pub(crate) fn aspect(&self) -> &'static str {
+        self.aspect.word()
+    }
 }
 
 /// What differs, in order; the keys of one aspect by their bytes.
-pub(super) fn differences(world: &World, before: VersionId, after: VersionId) -> Vec<Difference> {
+pub(crate) fn differences(world: &World, before: VersionId, after: VersionId) -> Vec<Difference> {
     let (mut before, mut after) = (profile(world, before), profile(world, after));
     let keys: BTreeSet<(Aspect, String)> = before.keys().chain(after.keys()).cloned().collect();
     let differ = |key: (Aspect, String)| {

@@ -1,35 +1,35 @@
 //! From a statement to an answer: resolve names and times, evaluate sets, make rows.
 
 mod ask;
-mod attribute;
-mod bits;
+pub(crate) mod attribute;
+pub(crate) mod bits;
 mod budget;
 mod candidates;
 mod changes;
 mod clock;
 mod compare;
-mod difference;
+pub(crate) mod difference;
 mod drawing;
-mod eval;
+pub(crate) mod eval;
 mod explain;
 mod facet;
 mod failure;
-mod happen;
-mod names;
+pub(crate) mod happen;
+pub(crate) mod names;
 mod notes;
 mod paths;
 mod plan;
 mod relate;
-mod resolve;
+pub(crate) mod resolve;
 mod rows;
 mod saved;
 mod sweep;
 mod tails;
-mod walk;
-mod whole;
-mod why;
+pub(crate) mod walk;
+pub(crate) mod whole;
+pub(crate) mod why;
 mod witness;
-mod world;
+pub(crate) mod world;
 
 pub use budget::Limits;
 pub use candidates::{Candidate, complete};

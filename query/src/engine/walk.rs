@@ -429,7 +429,7 @@ pub(super) fn outputs_for(
 }
 
 /// The inputs of a step that led to a version.
-pub(super) fn inputs_for(world: &World, leader: Position, version: VersionId, edges: Edges) -> Vec<VersionId> {
+pub(crate) fn inputs_for(world: &World, leader: Position, version: VersionId, edges: Edges) -> Vec<VersionId> {
     let view = &world.view;
     let inputs = inputs_of_attempt(world, leader, edges);
     let mut sources = Vec::new();

@@ -16,6 +16,17 @@ use super::whole::Whole;
 /// A slot: namespace, environment and service.
 pub(crate) type Slot = (Symbol, Symbol, Symbol);
 
+/// A stay of a version in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stay {
+    pub(crate) slot: Slot,
+    pub(crate) version: VersionId,
+    /// The deployment by which it entered.
+    pub(crate) entered: Position,
+    /// The event by which it left; none: it is live.
+    pub(crate) left: Option<Position>,
+}
+
 /// What was said last, and when and where.
 type Latest<T> = ((Time, Position), T);
 
@@ -57,6 +68,7 @@ pub(crate) struct World {
     /// What evaluating it may cost, shared by the worlds of a statement.
     pub(crate) budget: Rc<Budget>,
     descriptions: OnceCell<Descriptions>,
+    stays: OnceCell<Vec<Stay>>,
     slots: OnceCell<BTreeMap<Slot, BTreeSet<VersionId>>>,
     slot_changes: OnceCell<Vec<SlotChange>>,
     copies: OnceCell<Copies>,
@@ -84,6 +96,7 @@ impl World {
             whole,
             budget: Rc::default(),
             descriptions: OnceCell::new(),
+            stays: OnceCell::new(),
             slots: OnceCell::new(),
             slot_changes: OnceCell::new(),
             copies: OnceCell::new(),
@@ -181,6 +194,12 @@ impl World {
             .collect()
     }
 
+    /// The aliases that point somewhere: name, alias, version.
+    pub(crate) fn aliases(&self) -> impl Iterator<Item = (EntityId, Symbol, VersionId)> + '_ {
+        let aliases = self.descriptions().aliases.iter();
+        aliases.filter_map(|((entity, alias), (_, version))| version.map(|version| (*entity, *alias, version)))
+    }
+
     /// The subjects that ever had a tag.
     pub(crate) fn ever_tagged(&self, tag: Symbol) -> &[Subject] {
         self.descriptions().tagged.get(&tag).map_or(&[], Vec::as_slice)
@@ -209,14 +228,27 @@ impl World {
 
     /// What is live where.
     pub(crate) fn slots(&self) -> &BTreeMap<Slot, BTreeSet<VersionId>> {
-        self.slots.get_or_init(|| self.fold_slots())
+        self.slots.get_or_init(|| {
+            let mut slots: BTreeMap<Slot, BTreeSet<VersionId>> = BTreeMap::new();
+            for stay in self.stays().iter().filter(|stay| stay.left.is_none()) {
+                slots.entry(stay.slot).or_default().insert(stay.version);
+            }
+            slots
+        })
     }
 
-    fn fold_slots(&self) -> BTreeMap<Slot, BTreeSet<VersionId>> {
+    /// What was live where, in the order in which it entered.
+    pub(crate) fn stays(&self) -> &[Stay] {
+        self.stays.get_or_init(|| self.fold_stays())
+    }
+
+    fn fold_stays(&self) -> Vec<Stay> {
         let view = &self.view;
         let mut changes = self.slot_changes().to_vec();
         changes.sort_by_key(|c| (view.time(c.event), c.event));
-        let mut slots: BTreeMap<Slot, BTreeSet<VersionId>> = BTreeMap::new();
+        let mut stays: Vec<Stay> = Vec::new();
+        // What is in each slot, with the index of its stay.
+        let mut slots: BTreeMap<Slot, BTreeMap<VersionId, usize>> = BTreeMap::new();
         for change in changes {
             let abouts = view.mentions(change.event).into_iter().filter(|m| m.usage == Use::About).map(|m| m.version);
             let versions: BTreeSet<VersionId> = abouts.collect();
@@ -227,10 +259,16 @@ impl World {
                     let own = view.entity_name_symbol(view.entity(version));
                     let service = if change.service == 0 { own } else { change.service };
                     let slot = (namespace, change.environment, service);
+                    let content = slots.entry(slot).or_default();
                     if !change.alongside && emptied.insert(slot) {
-                        slots.remove(&slot);
+                        for (_, stay) in std::mem::take(content) {
+                            stays[stay].left = Some(change.event);
+                        }
                     }
-                    slots.entry(slot).or_default().insert(version);
+                    content.entry(version).or_insert_with(|| {
+                        stays.push(Stay { slot, version, entered: change.event, left: None });
+                        stays.len() - 1
+                    });
                 }
             } else {
                 let touched = |slot: &Slot| {
@@ -241,13 +279,18 @@ impl World {
                 let names_none = !view.has_about(change.event);
                 for (slot, content) in &mut slots {
                     if touched(slot) {
-                        content.retain(|v| !names_none && !versions.contains(v));
+                        content.retain(|version, stay| {
+                            let leaves = names_none || versions.contains(version);
+                            if leaves {
+                                stays[*stay].left = Some(change.event);
+                            }
+                            !leaves
+                        });
                     }
                 }
             }
         }
-        slots.retain(|_, content| !content.is_empty());
-        slots
+        stays
     }
 
     /// The environments in which a version is live.

@@ -24,6 +24,8 @@ pub use columns::{Columns, Heading};
 pub use expect::Expect;
 pub use graph::{Arrow, Graph, Shape, Vertex};
 
+pub(crate) use self::parquet::Stream;
+
 use cell::View;
 
 /// The name of the envelope, written as `schema` in JSON and as `lineage.schema_version` in Parquet and Arrow files.
@@ -214,6 +216,11 @@ pub fn write(answer: &Answer, format: &Format, out: &mut dyn Write, style: &Tabl
         Format::Mermaid => graph::write_mermaid(answer, &mut out)?,
     }
     Ok(out.flush()?)
+}
+
+/// The words for the types of the columns of a batch.
+pub(crate) fn kinds(batch: &RecordBatch) -> Result<Vec<&'static str>, OutputError> {
+    Ok(View::of(batch)?.columns.iter().map(cell::Column::kind).collect())
 }
 
 /// The envelope as key and value pairs, for the formats that keep it beside the rows.

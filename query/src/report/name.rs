@@ -1,0 +1,73 @@
+//! The reports by their names.
+
+/// A report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Everything: events, runs, edges, versions, judgements, deployments.
+    Full,
+    /// The models, who answers for each, what they depend on, and who validated them.
+    ModelInventory,
+    /// What models were trained on, down to raw data.
+    TrainingData {
+        /// A question that selects models; `None`: all.
+        model: Option<String>,
+    },
+    /// What was live where, and who let it in on what evidence.
+    Deployments,
+    /// Models without a passing audit since their last training.
+    Unaudited,
+    /// What the erasure of a subject concerns.
+    ErasureImpact {
+        /// The pseudonym of the subject.
+        subject: String,
+    },
+    /// Versions, data, steps, tests, changes and gaps of models.
+    TechnicalDocumentation {
+        /// A question that selects models; `None`: all.
+        model: Option<String>,
+    },
+    /// What data is for, and who used it.
+    RecordsOfProcessing,
+    /// The answers to questions.
+    Query(Vec<String>),
+}
+
+impl Report {
+    /// The names, with what each report has.
+    pub const NAMES: &'static [(&'static str, &'static str)] = &[
+        ("full", "events, runs, edges, versions, audits, evaluations, deployments and everything else"),
+        ("model-inventory", "each model: owner, purpose, tier, models above and below it, last validation and by whom"),
+        ("training-data", "what each version of a model was trained on, down to raw data"),
+        ("deployments", "what was live where and when, who let it in, on what evidence"),
+        ("unaudited", "models without a passing audit since their last training"),
+        ("erasure-impact", "what holds values of a subject, and everything that derives from it"),
+        ("technical-documentation", "versions, data, steps, tests, changes and gaps of models"),
+        ("records-of-processing", "what data is for, and which jobs used it"),
+    ];
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::ModelInventory => "model-inventory",
+            Self::TrainingData { .. } => "training-data",
+            Self::Deployments => "deployments",
+            Self::Unaudited => "unaudited",
+            Self::ErasureImpact { .. } => "erasure-impact",
+            Self::TechnicalDocumentation { .. } => "technical-documentation",
+            Self::RecordsOfProcessing => "records-of-processing",
+            Self::Query(_) => "query",
+        }
+    }
+
+    /// What else was asked for, as pairs for the manifest.
+    pub(super) fn arguments(&self) -> Vec<(&'static str, &str)> {
+        match self {
+            Self::TrainingData { model: Some(text) } | Self::TechnicalDocumentation { model: Some(text) } => {
+                vec![("model", text)]
+            }
+            Self::ErasureImpact { subject } => vec![("subject", subject)],
+            _ => Vec::new(),
+        }
+    }
+}
