@@ -32,6 +32,9 @@ pub(crate) struct Config {
     /// Facets that always go to payload storage.
     #[serde(default)]
     pub(crate) seal: Vec<String>,
+    /// How many days events of a namespace keep their values at least: `NAMESPACE=DAYS`, `*` for any other.
+    #[serde(default)]
+    pub(crate) retain: Vec<String>,
     /// The name of the log in checkpoints, used when its key is made.
     #[serde(default)]
     pub(crate) origin: Option<String>,
@@ -132,7 +135,7 @@ pub(crate) enum Value {
 }
 
 /// Names of the settings, what each is for, and whether it is a list.
-pub(crate) const KEYS: [(&str, &str, bool); 13] = [
+pub(crate) const KEYS: [(&str, &str, bool); 14] = [
     ("format", "format of the store, set by lineage", false),
     ("environments", "names known before their first deployment", true),
     ("actor", "who acts, where neither --actor nor LINEAGE_ACTOR says so", false),
@@ -146,6 +149,7 @@ pub(crate) const KEYS: [(&str, &str, bool); 13] = [
     ("run.log_limit", "the most bytes that are kept of each log", false),
     ("run.roles", "what paths are for, before the built-in rules: \"ROLE PATTERN\"", true),
     ("run.hostname", "how the machine is named: hash, plain or none", false),
+    ("retain", "days before values of a namespace may be erased: NAMESPACE=DAYS, * for any other", true),
 ];
 
 impl Config {
@@ -160,11 +164,13 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|error| {
+        let config: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             let message = error.message().replace('\n', " ");
             line.map_or(message.clone(), |line| format!("line {line}: {message}"))
-        })
+        })?;
+        config.retain.iter().try_for_each(|text| parse_floor(text).map(drop))?;
+        Ok(config)
     }
 
     /// The value of a setting; `None` if it is not set.
@@ -183,8 +189,26 @@ impl Config {
             "run.log_limit" => self.run.log_limit.map(|n| Value::One(n.to_string())),
             "run.roles" => Some(Value::Many(self.run.roles.clone())),
             "run.hostname" => self.run.hostname.map(|name| Value::One(name.as_str().to_owned())),
+            "retain" => Some(Value::Many(self.retain.clone())),
             _ => return Err(unknown(key).into()),
         })
+    }
+}
+
+/// Reads `NAMESPACE=DAYS`.
+fn parse_floor(text: &str) -> Result<(&str, u32), String> {
+    let floor = text.split_once('=').and_then(|(namespace, days)| Some((namespace, days.parse().ok()?)));
+    floor.filter(|(namespace, _)| !namespace.is_empty()).ok_or_else(|| {
+        format!("`{}` is no retention floor; write NAMESPACE=DAYS, such as default=180", text.escape_debug())
+    })
+}
+
+impl Config {
+    /// How many days the values of events of a namespace are kept at least.
+    pub(crate) fn floor(&self, namespace: &str) -> Option<u32> {
+        let floors = || self.retain.iter().filter_map(|text| parse_floor(text).ok());
+        let of = |name: &str| floors().filter(|(own, _)| *own == name).map(|(_, days)| days).max();
+        of(namespace).or_else(|| of("*"))
     }
 }
 

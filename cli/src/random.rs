@@ -1,4 +1,4 @@
-//! The one home of chance: ids, names of files and salts.
+//! The one home of chance: ids, names of files, keys and nonces.
 
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lineage_ingest::file::{self, Recorded};
 use lineage_ingest::run::{self, Open, OpenRuns, Orphan, RUNS_FOLDER};
+use lineage_store::erasure::Keys;
 use lineage_store::event::{Event, Kind, State};
 use lineage_store::graph::View;
 use lineage_store::journal::Spool;
@@ -31,22 +32,19 @@ pub(crate) struct Session {
     pub(crate) context: Context,
     pub(crate) store: Store,
     pub(crate) config: Config,
-    salt: [u8; 32],
+    /// What is moved out of events is sealed under these.
+    pub(crate) keys: Keys,
 }
 
 impl Session {
     pub(crate) fn new(context: Context, store: Store, config: Config) -> Self {
-        Self { context, store, config, salt: random::bytes() }
+        let keys = Keys::new(&store.layout().part("keys"), random::bytes());
+        Self { context, store, config, keys }
     }
 
     /// Who acts.
     pub(crate) fn actor(&self) -> String {
         self.context.actor(&self.config)
-    }
-
-    /// Seeds the salts of values that are moved out of events.
-    pub(crate) fn salt(&self) -> &[u8; 32] {
-        &self.salt
     }
 
     /// Records what waits in the spool.
@@ -56,7 +54,7 @@ impl Session {
         let now = || self.context.now();
         let mut tell =
             |r: file::Rejection| terminal.tell(&format!("refused: {} line {}: {}", r.source, r.line, r.reason));
-        let drained = file::drain_spool(&self.store, &self.config.seal, &self.salt, &name, &now, &mut tell)?;
+        let drained = file::drain_spool(&self.store, &self.config.seal, &self.keys, &name, &now, &mut tell)?;
         if drained.recorded > 0 {
             terminal.note(&format!("{} from the spool recorded", count(drained.recorded, "event")));
         }
@@ -169,7 +167,7 @@ impl Session {
     pub(crate) fn record(&self, event: Event) -> Result<Recorded, StoreError> {
         let now = self.context.now();
         let name = random::file_name(now);
-        let record = |event| file::record(&self.store, event, &self.config.seal, &self.salt, &name, now);
+        let record = |event| file::record(&self.store, event, &self.config.seal, &self.keys, &name, now);
         match record(event.clone()) {
             // A damaged graph index is given up by the failed append; the next one folds the journal.
             Err(StoreError::Corrupt { .. }) => record(event),

@@ -1,5 +1,6 @@
 //! A delivery: one document that came over a protocol, made into events that are ready to be appended; pure.
 
+use lineage_store::erasure::Keys;
 use lineage_store::event::{Event, Prepared, Refusal, prepare_into};
 
 use crate::openlineage;
@@ -22,8 +23,8 @@ pub struct Sender<'a> {
     pub principal: Option<&'a str>,
     /// The facets that are always moved to payload storage.
     pub seal: &'a [String],
-    /// Seeds the salts of what is moved there; random.
-    pub salt: &'a [u8; 32],
+    /// What is moved out of events is sealed under these.
+    pub keys: &'a Keys,
 }
 
 /// The elements of a list; anything but a list is refused.
@@ -67,7 +68,7 @@ pub fn events(bytes: &[u8], protocol: Protocol, sender: &Sender<'_>) -> Result<V
 pub fn prepared(events: Vec<Event>, bytes: &[u8], sender: &Sender<'_>) -> Result<Vec<Prepared>, Refusal> {
     let mut prepared = Vec::with_capacity(events.len());
     for event in events {
-        prepare_into(&mut prepared, Box::new(event), bytes, sender.seal, sender.salt)?;
+        prepare_into(&mut prepared, Box::new(event), bytes, sender.seal, sender.keys)?;
     }
     Ok(prepared)
 }

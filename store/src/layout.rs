@@ -12,7 +12,7 @@ pub const FOLDER: &str = ".lineage";
 /// The format of the store as a whole, written to `config.toml`.
 pub const STORE_FORMAT: u64 = 1;
 
-const FOLDERS: &[&str] =
+pub(crate) const FOLDERS: &[&str] =
     &["journal", "sled", "graph", "artifacts", "payloads", "spool", "rejects", "tiles", "checkpoints"];
 
 /// The paths of a store.

@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod digest;
+pub mod erasure;
 mod error;
 pub mod event;
 mod event_store;

@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::artifact::{Artifacts, Payloads};
-use crate::digest::Received;
+use crate::digest::{Blake3, Received};
+use crate::erasure::{self, Keys};
 use crate::error::{Result, StoreError};
 use crate::event::{Event, Prepared, Refusal};
 use crate::event_store::{EventStore, Feeder};
@@ -390,12 +391,26 @@ impl Store {
     /// Why an event is not recorded: it is already, its id is taken, or it contradicts what is recorded.
     fn known(&self, fold: &Fold, journal: &JournalWriter, event: &Prepared) -> Result<Option<Appended>> {
         let Some(position) = fold.find_key(event.key) else {
-            return Ok(fold.check(&event.event).err().map(Appended::Refused));
+            let refusal = fold.check(&event.event).and_then(|()| self.check_keys(event));
+            return Ok(refusal.err().map(Appended::Refused));
         };
         let position = u64::from(position);
         // The digest of the bytes is the same for the same bytes only, unless an emitter chose it as an id.
         let same = self.received_at(journal, position)? == event.received;
         Ok(Some(if same { Appended::Duplicate(position) } else { Appended::Conflict(position) }))
+    }
+
+    /// Refuses an event whose values were sealed under a key that an erasure destroyed meanwhile.
+    fn check_keys(&self, event: &Prepared) -> std::result::Result<(), Refusal> {
+        if event.event.sealed.is_empty() {
+            return Ok(());
+        }
+        let keys = Keys::new(&self.layout.part("keys"), [0; 32]);
+        let opens = |(digest, subject): &(Blake3, String)| keys.opens(subject, &self.payloads.path(digest));
+        if !erasure::sealed_in(&event.event.sealed).iter().all(opens) {
+            return Err(Refusal::at("sealed", "the subject was erased while the event was recorded; send it again"));
+        }
+        Ok(())
     }
 
     /// The digest of the bytes in which a recorded event, or one of the batch being appended, was received.

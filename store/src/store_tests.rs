@@ -11,7 +11,7 @@ fn store() -> (tempfile::TempDir, Store) {
 
 fn add(store: &Store, line: &str) -> Appended {
     let event = Event::parse(line.as_bytes(), "ana").expect(line);
-    let prepared = prepare(event, line.as_bytes(), &[], &[7; 32]).expect(line);
+    let prepared = prepare(event, line.as_bytes(), &[], &Keys::of_seed([7; 32])).expect(line);
     store.append(prepared, Time(1_800_000_000_000_000_000)).expect("appended").remove(0)
 }
 

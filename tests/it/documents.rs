@@ -47,7 +47,8 @@ fn append(store: &Store, text: &str) -> Result<usize, String> {
         let bytes = document.map_err(|e| e.to_string())?;
         let bytes = bytes.get().as_bytes();
         let event = Event::parse(bytes, "ana").map_err(|refusal| refusal.to_string())?;
-        let prepared = prepare(event, bytes, &[], &[7; 32]).map_err(|refusal| refusal.to_string())?;
+        let prepared = prepare(event, bytes, &[], &lineage_store::erasure::Keys::of_seed([7; 32]))
+            .map_err(|refusal| refusal.to_string())?;
         let appended = store.append(prepared, Time(1_800_000_000_000_000_000)).map_err(|error| error.to_string())?;
         match appended.iter().find(|a| !matches!(a, Appended::Recorded(_) | Appended::Duplicate(_))) {
             Some(refused) => return Err(format!("{refused:?}")),

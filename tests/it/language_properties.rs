@@ -30,7 +30,7 @@ fn mutated_questions_hold_what_every_question_holds() {
 fn record(store: &Store, event: &Value) {
     let text = event.to_string();
     let event = Event::parse(text.as_bytes(), "ana").unwrap_or_else(|why| panic!("{text}: {why}"));
-    let prepared = prepare(event, text.as_bytes(), &[], &[7; 32]).unwrap();
+    let prepared = prepare(event, text.as_bytes(), &[], &lineage_store::erasure::Keys::of_seed([7; 32])).unwrap();
     let appended = store.append(prepared, Time(1_800_000_000_000_000_000)).unwrap();
     assert!(appended.iter().all(|a| matches!(a, Appended::Recorded(_))), "{text}");
 }

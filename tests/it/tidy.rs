@@ -21,6 +21,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("arrow", &["query/src/"]),
     ("axum", &["cli/src/serve/"]),
     ("bytemuck", &["store/src/graph/"]),
+    ("chacha20poly1305", &["store/src/erasure/cipher.rs"]),
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/"]),
     ("crc32c", &["store/src/journal/", "store/src/graph/"]),

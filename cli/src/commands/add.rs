@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use lineage_ingest::file::Recorded;
-use lineage_store::artifact::Stored;
+use lineage_store::artifact::{Artifacts, Stored};
 use lineage_store::digest::Blake3;
 use lineage_store::event::{About, Args, EntityKind, Evidence, Kind, Output, Ref};
 use lineage_store::graph::View;
@@ -21,7 +21,8 @@ const ADD_EXAMPLES: &str = "\
 EXAMPLES
   lineage add dataset churn-raw raw.csv --tag pii
   lineage add model churn model.pkl --version 2026-11 --owner ana
-  lineage add dataset images photos/             a folder is one version";
+  lineage add dataset images photos/             a folder is one version
+  lineage add dataset interview talk.wav --subject s-123";
 const GET_EXAMPLES: &str = "\
 EXAMPLES
   lineage get dataset churn-raw@v1 -o raw.csv
@@ -48,6 +49,9 @@ pub(crate) struct Add {
     /// Who answers for the name
     #[arg(long)]
     owner: Option<String>,
+    /// Keep the bytes of a file under a pseudonymous subject, so that `lineage erase` can destroy them
+    #[arg(long, value_name = "SUBJECT")]
+    subject: Option<String>,
 }
 
 /// The reference to bytes that were hashed here.
@@ -59,8 +63,13 @@ pub(super) fn reference(kind: EntityKind, name: &str, stored: &Stored) -> Ref {
 /// What `lineage add KIND NAME PATH --tag …` does.
 pub(super) fn new(kind: EntityKind, name: &str, path: &Path, tags: &[&str]) -> Add {
     let tag = tags.iter().map(|tag| (*tag).to_owned()).collect();
-    Add { kind, name: name.to_owned(), path: path.to_owned(), tag, version: None, owner: None }
+    Add { kind, name: name.to_owned(), path: path.to_owned(), tag, version: None, owner: None, subject: None }
 }
+
+/// Where the bytes of the one output of an event stand among what is sealed.
+const BYTES: &str = "outputs.0";
+/// A file that is kept under a subject is sealed in memory as a whole.
+const SEALED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 impl Add {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
@@ -77,7 +86,10 @@ impl Add {
 
     /// Stores the bytes and records them.
     pub(super) fn record(self, session: Session) -> anyhow::Result<ExitCode> {
-        let stored = session.store.artifacts().put_path(&self.path)?;
+        let stored = match &self.subject {
+            None => session.store.artifacts().put_path(&self.path)?,
+            Some(_) => Artifacts::hash_path(&self.path)?,
+        };
         let (namespace, name) = new_name(&self.name);
         let mut event = session.event(Kind::Register);
         event.evidence = Evidence::Observed;
@@ -88,6 +100,10 @@ impl Add {
             tags: self.tag.clone(),
             ..Output::default()
         });
+        if let Some(subject) = &self.subject {
+            let bytes = self.bytes_of_file(&stored)?;
+            event.sealed = session.store.keep(&session.keys, &event, BYTES, subject, &bytes)?;
+        }
         let (id, namespace) = (event.id.clone().unwrap_or_default(), event.namespace.clone());
         let recorded = session.record(event)?;
         if let Some(owner) = &self.owner {
@@ -99,6 +115,20 @@ impl Add {
             Recorded::Spooled(_) => session.tell_recorded(&recorded, &id, &format!("{} {name}", self.kind))?,
         }
         Ok(session.finish(spooled))
+    }
+
+    /// The bytes of a file that is kept under a subject.
+    fn bytes_of_file(&self, stored: &Stored) -> anyhow::Result<Vec<u8>> {
+        if !self.path.is_file() || stored.size > SEALED_BYTES_MAX {
+            let text = format!("{} cannot be kept under a subject", self.path.display());
+            let help = format!("only a file of at most {} can; pack a folder into one first", size(SEALED_BYTES_MAX));
+            return Err(Problem::failed(text).help(help).into());
+        }
+        let bytes = std::fs::read(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+        if Blake3::of(&bytes) != stored.digest {
+            return Err(Problem::failed(format!("{} changed while it was read", self.path.display())).into());
+        }
+        Ok(bytes)
     }
 
     fn owned_by(
@@ -162,11 +192,35 @@ pub(crate) struct Get {
 }
 
 impl Get {
+    /// Writes bytes that were sealed.
+    fn hand_over(
+        &self,
+        context: &Context,
+        bytes: &[u8],
+        name: &str,
+        label: &str,
+        digest: &Blake3,
+    ) -> anyhow::Result<ExitCode> {
+        if self.output.as_deref() == Some(Path::new("-")) {
+            context.terminal.write(bytes)?;
+            return Ok(ExitCode::Done);
+        }
+        let path = self.output.clone().map_or_else(|| free_path(name), Ok)?;
+        std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        context.terminal.print(&restored(context, label, digest, &path))?;
+        Ok(ExitCode::Done)
+    }
+
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let session = context.open()?;
         let target = super::history::one(&self.reference)?;
         let (digest, name, label) = session.with_view(|view| bytes_of(view, &target))?;
         let artifacts = session.store.artifacts();
+        if !artifacts.contains(&digest)
+            && let Some(bytes) = sealed_bytes(&session, &target, &digest)?
+        {
+            return self.hand_over(context, &bytes, &name, &label, &digest);
+        }
         if self.output.as_deref() == Some(Path::new("-")) {
             let mut file = artifacts.open_verified(&digest)?;
             let mut out = Vec::with_capacity(1 << 16);
@@ -181,14 +235,44 @@ impl Get {
             None => free_path(&name)?,
         };
         artifacts.get(&digest, &path)?;
-        let text = if context.json {
-            json!({ "version": label, "digest": digest.to_string(), "path": path.display().to_string() }).to_string()
-        } else {
-            format!("restored {label} to {}", path.display())
-        };
-        context.terminal.print(&text)?;
+        context.terminal.print(&restored(context, &label, &digest, &path))?;
         Ok(ExitCode::Done)
     }
+}
+
+/// What is said of restored bytes.
+fn restored(context: &Context, label: &str, digest: &Blake3, path: &Path) -> String {
+    if context.json {
+        return json!({ "version": label, "digest": digest.to_string(), "path": path.display().to_string() })
+            .to_string();
+    }
+    format!("restored {label} to {}", path.display())
+}
+
+/// Bytes that are kept under a subject; `None` if they never were.
+fn sealed_bytes(session: &Session, target: &Target, digest: &Blake3) -> anyhow::Result<Option<Vec<u8>>> {
+    let makers = session.with_view(|view| {
+        let holder = target.holders(view).and_then(|holders| holders.first().copied());
+        let mut makers = Vec::new();
+        view.makers(holder.map_or_else(|| target.version(view), Ok)?, |event| makers.push(event));
+        Ok(makers)
+    })?;
+    let mut erased = false;
+    for maker in makers {
+        let kept = session.store.kept_by(maker.into())?.into_iter();
+        for kept in kept.filter(|kept| kept.path.starts_with("outputs.")) {
+            match session.store.reveal(&session.keys, &kept)? {
+                Some(bytes) if Blake3::of(&bytes) == *digest => return Ok(Some(bytes)),
+                Some(_) => {}
+                None => erased = true,
+            }
+        }
+    }
+    if erased {
+        let text = format!("the bytes of {digest} were kept under a subject and cannot be read any more");
+        return Err(Problem::failed(text).help("`lineage erase --list` shows the erasures").into());
+    }
+    Ok(None)
 }
 
 /// A path here that is named like the thing, and not taken.

@@ -99,7 +99,7 @@ impl Ingest {
             format: self.format,
             actor: session.actor(),
             seal: session.config.seal.clone(),
-            salt: *session.salt(),
+            keys: session.keys.clone(),
             strict: self.strict,
             dry_run: self.dry_run,
             commit_each: self.commit_each,

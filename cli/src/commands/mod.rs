@@ -1,6 +1,7 @@
 //! The commands, one module for each family.
 
 mod add;
+mod backup;
 mod check;
 mod checkpoint;
 pub(crate) mod completions;
@@ -8,8 +9,10 @@ mod config;
 mod demo;
 mod deploy;
 mod doctor;
+mod erase;
 mod event;
 mod explain;
+mod gc;
 mod history;
 mod ingest;
 mod init;
@@ -120,6 +123,16 @@ commands! {
     Complete(language::Complete),
     /// Write a pack for an auditor: Parquet tables and the events that they follow from
     Report(report::ReportCommand),
+    /// Erase what is kept of a subject: its keys and its sealed values
+    Erase(erase::Erase),
+    /// Hold the erasure of a subject back, or release it
+    Hold(erase::Hold),
+    /// Copy the store, without keys unless they are asked for
+    Backup(backup::Backup),
+    /// Make a store from a backup
+    Restore(backup::Restore),
+    /// Remove files that no event names
+    Gc(gc::Gc),
     /// List events, newest last
     Log(log::Log),
     /// Show a version, a name, an event, or what is known of a file

@@ -136,7 +136,7 @@ async fn answer<T: Serialize>(
         let reads = Reads {
             view: &view,
             event: &|position| app.event(position),
-            payload: &|digest| store.payloads().get(digest),
+            outlined: &|position| store.outlined(&app.session.keys, position.into()),
         };
         let value = read(&reads);
         // Whatever came out, a bad page under it is the first thing to say.

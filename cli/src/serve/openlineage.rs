@@ -166,7 +166,7 @@ fn translate(
         actor: caller.principal().unwrap_or(&app.actor),
         principal: caller.principal(),
         seal: &app.session.config.seal,
-        salt: app.session.salt(),
+        keys: &app.session.keys,
     };
     let one = |bytes: &[u8]| {
         if bytes.len() > EVENT_BYTES_MAX {

@@ -146,6 +146,8 @@ impl Appender {
 mod tests {
     use lineage_ingest::delivery::{self, Protocol, Sender};
 
+    use lineage_store::erasure::Keys;
+
     use super::*;
 
     /// A writer whose other end does nothing, with room for so many requests and bytes.
@@ -157,7 +159,7 @@ mod tests {
 
     fn events() -> Vec<Prepared> {
         let text = br#"{"v":1,"kind":"transform","outputs":[{"name":"a"}]}"#;
-        let sender = Sender { actor: "x", principal: None, seal: &[], salt: &[0; 32] };
+        let sender = Sender { actor: "x", principal: None, seal: &[], keys: &Keys::of_seed([0; 32]) };
         let events = delivery::events(text, Protocol::Native, &sender).expect("an event");
         delivery::prepared(events, text, &sender).expect("an event")
     }

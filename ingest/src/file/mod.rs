@@ -18,6 +18,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use lineage_store::erasure::Keys;
 use lineage_store::time::Time;
 use lineage_store::{Store, StoreError};
 
@@ -75,8 +76,8 @@ pub struct Options<'a> {
     pub actor: String,
     /// The facets that are always moved to payload storage.
     pub seal: Vec<String>,
-    /// Seeds the salts of what is moved there; random.
-    pub salt: [u8; 32],
+    /// What is moved there is sealed under these.
+    pub keys: Keys,
     /// Whether to stop at the first refusal.
     pub strict: bool,
     /// Whether to read and judge only.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lineage_store::erasure::Keys;
 use lineage_store::event::{Event, Leaf, Refusal, prepare};
 use lineage_store::time::Time;
 use lineage_store::{Appended, Store, StoreError};
@@ -22,7 +23,7 @@ pub fn record(
     store: &Store,
     event: Event,
     seal: &[String],
-    salt: &[u8; 32],
+    keys: &Keys,
     name: &str,
     now: Time,
 ) -> Result<Recorded, StoreError> {
@@ -30,7 +31,7 @@ pub fn record(
     let leaf = leaf(&event)?;
     let actor = event.actor.clone();
     // The bytes that a spool would keep stand for the received ones, so that both ways are the same event.
-    let prepared = prepare(event, leaf.as_bytes(), seal, salt)?;
+    let prepared = prepare(event, leaf.as_bytes(), seal, keys)?;
     match store.append(prepared, now) {
         Ok(appended) => position(&appended).map(Recorded::At),
         Err(StoreError::Locked { .. }) => {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lineage_store::digest::{from_hex, to_hex};
+use lineage_store::erasure::Keys;
 use lineage_store::event::{Prepared, prepare};
 use lineage_store::journal::{Reject, RejectFile, Spool};
 use lineage_store::time::Time;
@@ -108,13 +109,13 @@ fn add(lines: &mut Vec<u8>, row: &Row) {
 pub fn drain_spool(
     store: &Store,
     seal: &[String],
-    salt: &[u8; 32],
+    keys: &Keys,
     name: &str,
     now: &dyn Fn() -> Time,
     on_refused: &mut dyn FnMut(Rejection),
 ) -> Result<Drained, StoreError> {
     let spool = folder(store);
-    let mut drain = Drain { store, seal, salt, name, now, on_refused, drained: Drained::default() };
+    let mut drain = Drain { store, seal, keys, name, now, on_refused, drained: Drained::default() };
     for path in spool.files()? {
         match drain.file(&path) {
             Ok(()) => {}
@@ -134,7 +135,7 @@ pub fn drain_spool(
 struct Drain<'a> {
     store: &'a Store,
     seal: &'a [String],
-    salt: &'a [u8; 32],
+    keys: &'a Keys,
     name: &'a str,
     now: &'a dyn Fn() -> Time,
     on_refused: &'a mut dyn FnMut(Rejection),
@@ -193,7 +194,7 @@ impl Drain<'_> {
         };
         if row.format == LEAF {
             let (event, ..) = read_leaf(&bytes, true).map_err(|error| error.to_string())?;
-            let mut prepared = prepare(event, &bytes, self.seal, self.salt).map_err(|refusal| refusal.to_string())?;
+            let mut prepared = prepare(event, &bytes, self.seal, self.keys).map_err(|refusal| refusal.to_string())?;
             let n = prepared.len();
             events.append(&mut prepared);
             return Ok(n);
@@ -202,7 +203,7 @@ impl Drain<'_> {
             format: row.format.parse()?,
             actor: row.actor.clone(),
             seal: self.seal.to_vec(),
-            salt: *self.salt,
+            keys: self.keys.clone(),
             strict: false,
         };
         translate::one(&bytes, &settings, &mut Format::Native, events).map_err(|refusal| refusal.to_string())

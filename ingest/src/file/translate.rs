@@ -1,5 +1,6 @@
 //! From the bytes of a document to events that are ready to be appended; pure, so that threads can share it.
 
+use lineage_store::erasure::Keys;
 use lineage_store::event::{Event, Prepared, Refusal, prepare_into};
 
 use super::documents::Batch;
@@ -12,7 +13,7 @@ pub(super) struct Settings {
     pub(super) format: Format,
     pub(super) actor: String,
     pub(super) seal: Vec<String>,
-    pub(super) salt: [u8; 32],
+    pub(super) keys: Keys,
     /// Whether nothing is wanted after the first refusal.
     pub(super) strict: bool,
 }
@@ -23,7 +24,7 @@ impl Settings {
             format: options.format,
             actor: options.actor.clone(),
             seal: options.seal.clone(),
-            salt: options.salt,
+            keys: options.keys.clone(),
             strict: options.strict,
         }
     }
@@ -106,7 +107,7 @@ pub(super) fn one(
     events: &mut Vec<Prepared>,
 ) -> Result<usize, Refusal> {
     let before = events.len();
-    let mut add = |event| prepare_into(events, event, bytes, &settings.seal, &settings.salt);
+    let mut add = |event| prepare_into(events, event, bytes, &settings.seal, &settings.keys);
     let added = match settings.format {
         Format::Native => native(bytes, settings, &mut add),
         Format::OpenLineage => foreign(bytes, settings, &mut add),

@@ -269,7 +269,7 @@ fn events_alone(view: &View, event: Position) -> bool {
 /// The facets that one event has about a dataset.
 pub(super) fn about(reads: &Reads<'_>, position: Position, id: &Id) -> Result<Facets> {
     let event = (reads.event)(position)?;
-    let all = facets::all(reads, &event)?;
+    let all = facets::all(reads, position, &event)?;
     let mut found = Facets::new();
     let is_it = |reference: &lineage_store::event::Ref| {
         reference.name.as_deref() == Some(&id.name)

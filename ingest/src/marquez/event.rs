@@ -47,7 +47,7 @@ pub fn events(reads: &Reads<'_>, window: Window, page: Page) -> Result<EventList
         found.reverse();
     }
     let total_count = found.len();
-    let one = |position| (reads.event)(position).and_then(|event| again(reads, &event));
+    let one = |position| (reads.event)(position).and_then(|event| again(reads, position, &event));
     Ok(EventList { events: page.of(found).into_iter().map(one).collect::<Result<_>>()?, total_count })
 }
 
@@ -71,8 +71,8 @@ struct Part {
 }
 
 /// One event, as far as it is kept: members in another order, and datasets listed that only its columns named.
-fn again(reads: &Reads<'_>, event: &Event) -> Result<BTreeMap<String, Box<RawValue>>> {
-    let all = facets::all(reads, event)?;
+fn again(reads: &Reads<'_>, position: Position, event: &Event) -> Result<BTreeMap<String, Box<RawValue>>> {
+    let all = facets::all(reads, position, event)?;
     let mut whole = BTreeMap::new();
     for key in ["producer", "schemaURL", "eventTime", "eventType"] {
         if let Some(value) = all.get(key) {

@@ -3,39 +3,31 @@
 use std::collections::BTreeMap;
 
 use lineage_store::Result;
-use lineage_store::digest::Blake3;
 use lineage_store::event::Event;
+use lineage_store::graph::Position;
 use serde_json::value::RawValue;
 
 use super::{Reads, unreadable};
-
-/// A payload begins with so many bytes of salt.
-const SALT_BYTES: usize = 16;
 
 /// Facets by their names.
 pub(super) type Facets = BTreeMap<String, Box<RawValue>>;
 
 /// Every facet of an event under its flat name, those included that were moved out of it.
-pub(super) fn all(reads: &Reads<'_>, event: &Event) -> Result<Facets> {
+pub(super) fn all(reads: &Reads<'_>, position: Position, event: &Event) -> Result<Facets> {
     let mut facets = Facets::new();
     for (key, value) in event.facets.members() {
         facets.insert(key.into_owned(), raw(value)?);
     }
-    for (key, value) in event.outlined.members() {
-        let Some(key) = key.strip_prefix("facets.").map(str::to_owned) else { continue };
-        let Some(digest) = digest_of(value) else { continue };
-        // What was erased is not there any more.
-        let Some(bytes) = (reads.payload)(&digest)? else { continue };
-        if let Some(text) = bytes.get(SALT_BYTES..).and_then(|bytes| std::str::from_utf8(bytes).ok()) {
-            facets.insert(key, raw(text)?);
+    if event.outlined.is_empty() {
+        return Ok(facets);
+    }
+    for (path, bytes) in (reads.outlined)(position)? {
+        let Some(key) = path.strip_prefix("facets.") else { continue };
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            facets.insert(key.to_owned(), raw(text)?);
         }
     }
     Ok(facets)
-}
-
-fn digest_of(outlined: &str) -> Option<Blake3> {
-    let value: serde_json::Value = serde_json::from_str(outlined).ok()?;
-    Blake3::from_hex(value.get("digest")?.as_str()?.strip_prefix("b3:")?)
 }
 
 /// A value as it stands.

@@ -134,7 +134,7 @@ pub(super) fn of_summary(reads: &Reads<'_>, namespace: &str, name: &str, job: &S
     let (mut all, mut tags) = (Facets::new(), Vec::new());
     for position in &telling {
         let event = (reads.event)(*position)?;
-        all.extend(facets::all(reads, &event)?);
+        all.extend(facets::all(reads, *position, &event)?);
         tags.extend(event.tags);
     }
     tags.sort();

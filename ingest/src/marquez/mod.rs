@@ -39,14 +39,14 @@ pub const DEPTH: usize = 20;
 /// The most nodes of a graph; beyond them nobody can read it.
 pub const NODES_MAX: usize = 5000;
 
-/// What is read: a view, whole events by position, and payloads by digest.
+/// What is read: a view, whole events by position, and what was moved out of them.
 pub struct Reads<'a> {
     /// What was recorded by some position and had happened by some instant.
     pub view: &'a View,
     /// Reads a whole event.
     pub event: &'a dyn Fn(Position) -> Result<Event>,
-    /// Reads a value that was moved out of an event; `None` if it was erased.
-    pub payload: &'a dyn Fn(&Blake3) -> Result<Option<Vec<u8>>>,
+    /// Reads the values that were moved out of an event and belong to nobody, by their paths; without those erased.
+    pub outlined: &'a dyn Fn(Position) -> Result<Vec<(String, Vec<u8>)>>,
 }
 
 /// Which members of a list are wanted.

@@ -101,7 +101,7 @@ pub(super) fn of_attempt(reads: &Reads<'_>, leader: Position) -> Result<Run> {
     let (mut id, mut all) = (String::new(), Facets::new());
     for position in &events {
         let event = (reads.event)(*position)?;
-        all.extend(facets::all(reads, &event)?);
+        all.extend(facets::all(reads, *position, &event)?);
         if id.is_empty() {
             id = event.run.unwrap_or_default();
         }

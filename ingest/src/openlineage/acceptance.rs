@@ -41,7 +41,13 @@ fn find(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Vec<PathBuf> {
 fn store(events: &[Event], received: &[u8]) {
     let mut ids = std::collections::BTreeSet::new();
     for event in events {
-        let prepared = lineage_store::event::prepare(event.clone(), received, &[], &[7; 32]).expect("fits");
+        let prepared = lineage_store::event::prepare(
+            event.clone(),
+            received,
+            &[],
+            &lineage_store::erasure::Keys::of_seed([7; 32]),
+        )
+        .expect("fits");
         for mut one in prepared {
             assert!(ids.insert(one.id.clone()));
             one.leaf.record(&Time(0).micros());

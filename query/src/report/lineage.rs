@@ -1,16 +1,20 @@
 //! The tables that follow the graph: what models were trained on, and what derives from the data of a subject.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use lineage_store::event::{Event, Kind};
-use lineage_store::graph::{Position, VersionId};
-use lineage_store::read_leaf;
+use lineage_store::graph::{Position, Use, VersionId, View};
+use lineage_store::time::Time;
+use lineage_store::{StoreError, read_leaf};
 
 use super::moment::Moment;
 use super::rows::{Written, cells};
-use super::{Pack, ReportError, tables};
+use super::{Pack, ReadLog, ReportError, tables};
 use crate::engine::bits::{Bits, Nodes};
 use crate::engine::walk::{Edges, Walk, inputs_for};
+use crate::engine::whole::Whole;
 use crate::engine::world::{Word, World};
 
 /// How many steps lie between a set and each version that a walk finds from it; the set itself is at 0.
@@ -83,21 +87,22 @@ struct OfSubject {
     position: Position,
     kind: Kind,
     actor: String,
-    recorded: lineage_store::time::Time,
+    recorded: Time,
     fields: Vec<String>,
 }
 
-/// The events of a subject, by position.
-fn events_of(pack: &Pack<'_>, subject: &str) -> Result<Vec<OfSubject>, ReportError> {
+/// The events of a subject among the first `size`, by position.
+fn events_of(log: &ReadLog, size: u32, subject: &str) -> Result<Vec<OfSubject>, StoreError> {
     let mut found = Vec::new();
     // The name as JSON writes it: what does not have it in its bytes need not be parsed.
-    let quoted = serde_json::Value::from(subject).to_string();
-    (pack.log)(0, pack.size.into(), &mut |position, leaf| {
+    let name = subject.strip_prefix("event:").unwrap_or(subject);
+    let quoted = serde_json::Value::from(name).to_string();
+    log(0, size.into(), &mut |position, leaf| {
         if !contains(leaf, quoted.as_bytes()) {
             return Ok(());
         }
-        let (event, _, recorded) = read_leaf(leaf, false)?;
-        let fields = sealed_under(&event, subject);
+        let (event, id, recorded) = read_leaf(leaf, false)?;
+        let fields = kept_under(&event, &id, subject);
         let speaks = matches!(event.kind, Kind::Erase | Kind::Hold);
         if !fields.is_empty() || speaks && event.args.text("subject").as_deref() == Some(subject) {
             let (kind, actor) = (event.kind, event.actor);
@@ -112,8 +117,11 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// The fields of an event that are sealed under a subject.
-fn sealed_under(event: &Event, subject: &str) -> Vec<String> {
+/// The values that an event keeps under a subject; `event:ID` names what an event keeps of nobody.
+fn kept_under(event: &Event, id: &str, subject: &str) -> Vec<String> {
+    if subject.strip_prefix("event:") == Some(id) {
+        return event.outlined.members().into_iter().map(|(field, _)| field.into_owned()).collect();
+    }
     let members = event.sealed.members().into_iter().filter(|(_, value)| {
         let value: Option<serde_json::Value> = serde_json::from_str(value).ok();
         value.is_some_and(|value| value["subject"] == subject)
@@ -121,23 +129,62 @@ fn sealed_under(event: &Event, subject: &str) -> Vec<String> {
     members.map(|(field, _)| field.into_owned()).collect()
 }
 
-/// Everything that holds values of a subject or derives from what does, and the events that say so.
+/// How many steps each version lies from those that hold values of a subject, which are at 0.
 ///
-/// Retracted events count, too: what they read and wrote was read and written.
-pub(super) fn erasure_impact(pack: &Pack<'_>, moment: &Moment<'_>, subject: &str) -> Result<Vec<Written>, ReportError> {
-    let events = events_of(pack, subject)?;
-    let view = moment.world.view.including_retracted();
-    let world = World::new(view, moment.world.until, moment.world.now, true, std::rc::Rc::clone(&moment.world.whole));
+/// Such are the outputs of the attempt of an event that keeps values of the subject, and what such an event is about.
+fn derived(world: &World, events: &[OfSubject]) -> BTreeMap<VersionId, u32> {
     let mut start: Vec<VersionId> = Vec::new();
     for event in events.iter().filter(|event| !event.fields.is_empty()) {
         let attempt = world.events_of(world.view.leader(event.position));
         start.extend(attempt.into_iter().flat_map(|event| world.view.made(event)).map(|made| made.version));
         let about = world.view.mentions(event.position).into_iter();
-        start.extend(about.filter(|m| m.usage == lineage_store::graph::Use::About).map(|m| m.version));
+        start.extend(about.filter(|m| m.usage == Use::About).map(|m| m.version));
     }
     start.sort_unstable();
     start.dedup();
-    let found = distances(&world, &start, Edges::ALL, false);
+    distances(world, &start, Edges::ALL, false)
+}
+
+/// A version that an erasure concerns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Affected {
+    /// `KIND NAME@vN`.
+    pub name: String,
+    /// The main digest of its bytes.
+    pub digest: Option<String>,
+    /// How many steps it lies from the data of the subject at least; 0: it holds values of the subject.
+    pub steps: u32,
+    /// Where it is live.
+    pub environments: Vec<String>,
+}
+
+/// Every version that holds values of a subject, or derives from what does; retracted events count, too.
+pub fn affected(view: &View, log: &ReadLog, subject: &str) -> Result<Vec<Affected>, StoreError> {
+    let events = events_of(log, view.count(), subject)?;
+    let whole = || Rc::new(Whole::new(super::event_reader(Arc::clone(log))));
+    let world = World::new(view.including_retracted(), Time::MAX, Time::MAX, true, whole());
+    let now = World::new(view.clone(), Time::MAX, Time::MAX, false, whole());
+    let mut found: Vec<(u32, VersionId)> = derived(&world, &events).into_iter().map(|(v, steps)| (steps, v)).collect();
+    found.sort_unstable();
+    let told = found.into_iter().map(|(steps, version)| Affected {
+        name: world.version_name(version),
+        digest: view.digest(version),
+        steps,
+        environments: now.environments_of(version).into_iter().map(|e| view.text(e).to_owned()).collect(),
+    });
+    let told = told.collect();
+    view.check()?;
+    Ok(told)
+}
+
+/// Everything that holds values of a subject or derives from what does, and the events that say so.
+///
+/// Retracted events count, too: what they read and wrote was read and written.
+pub(super) fn erasure_impact(pack: &Pack<'_>, moment: &Moment<'_>, subject: &str) -> Result<Vec<Written>, ReportError> {
+    let events = events_of(pack.log, pack.size, subject)?;
+    let view = moment.world.view.including_retracted();
+    let world = World::new(view, moment.world.until, moment.world.now, true, Rc::clone(&moment.world.whole));
+    let found = derived(&world, &events);
     let mut versions: Vec<(u32, VersionId)> = found.into_iter().map(|(version, steps)| (steps, version)).collect();
     versions.sort_unstable();
     let mut rows = pack.rows(&tables::IMPACT);

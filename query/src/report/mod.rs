@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use failure::ReportError;
+pub use lineage::{Affected, affected};
 pub use name::Report;
 pub use rows::Partition;
 pub use schema::{Column, Of, Table, Type};

@@ -62,6 +62,11 @@ impl Payloads {
         }
     }
 
+    /// Where the bytes of a digest are kept.
+    pub fn path(&self, digest: &Blake3) -> std::path::PathBuf {
+        self.shelf.path(digest)
+    }
+
     /// Deletes a payload; false if it was not there.
     pub fn remove(&self, digest: &Blake3) -> Result<bool> {
         self.shelf.remove(digest)

@@ -334,7 +334,7 @@ pub struct Event {
     pub args: Args,
     /// Values that live in deletable storage under a pseudonymous subject.
     pub sealed: Json,
-    /// Values that we moved to payload storage, with salted digest and size.
+    /// Values that we moved to payload storage, with the digest of the sealed bytes and the size.
     pub outlined: Json,
     /// Who vouches for it; set by us.
     pub evidence: Evidence,

@@ -3,19 +3,18 @@
 use super::canonical::write_string;
 use super::{Event, Input, Json, LEAF_BYTES_MAX, Leaf, Output, Refusal, State};
 use crate::digest::{Blake3, Received};
+use crate::erasure::{self, Key, Keys};
 use crate::graph::key::{self, Scoped};
 
 /// A facet or value above this many bytes is outlined.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
-/// The salt before a payload's bytes, so that its digest cannot be guessed.
-const SALT_BYTES: usize = 16;
 
 /// A value that was moved out of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// The digest of the stored bytes (salt and canonical JSON); names the file.
+    /// The digest of the sealed bytes; names the file.
     pub digest: Blake3,
-    /// Salt and canonical JSON text.
+    /// The canonical JSON text, sealed.
     pub bytes: Vec<u8>,
 }
 
@@ -59,16 +58,17 @@ impl Prepared {
 /// Outlines what must not or cannot stay inside and serializes each resulting event.
 ///
 /// `received` are the bytes as they came (for our own events: none, they carry an id).
-/// `seal` lists the facet names that are always outlined. `salt` seeds the salts.
+/// `seal` lists the facet names that are always outlined. What is moved out is sealed under `keys`: a value that the
+/// event names as that of a subject under the key of the subject, anything else under that of the store.
 /// More than one event comes back only if inputs and outputs had to be spread over `running` events.
 pub fn prepare(
     event: impl Into<Box<Event>>,
     received: &[u8],
     seal: &[String],
-    salt: &[u8; 32],
+    keys: &Keys,
 ) -> Result<Vec<Prepared>, Refusal> {
     let mut prepared = Vec::with_capacity(1);
-    prepare_into(&mut prepared, event.into(), received, seal, salt)?;
+    prepare_into(&mut prepared, event.into(), received, seal, keys)?;
     Ok(prepared)
 }
 
@@ -78,19 +78,31 @@ pub fn prepare_into(
     mut event: Box<Event>,
     received: &[u8],
     seal: &[String],
-    salt: &[u8; 32],
+    keys: &Keys,
 ) -> Result<(), Refusal> {
+    let named = named_values(&event)?;
     let digest = Blake3::of(received);
-    let (id, received) = match &event.id {
-        Some(id) => (id.clone(), Some(Received::of(&digest))),
-        None => (digest.to_string(), None),
+    let (id, received) = match (&event.id, named.first()) {
+        // A plain digest of the bytes as received would let a value be guessed after its erasure.
+        (Some(id), Some((_, subject))) => {
+            let digest = key_of(keys, Some(subject))?.digest(received);
+            (id.clone(), Some(Received::of(&Blake3(digest))))
+        }
+        (Some(id), None) => (id.clone(), Some(Received::of(&digest))),
+        (None, None) => (digest.to_string(), None),
+        (None, Some(_)) => {
+            let what = "is required beside sealed values: without it the event would keep a digest of them";
+            return Err(Refusal::at("id", what));
+        }
     };
-    let mut payloads = Vec::new();
-    outline_listed(&mut event, seal, salt, &mut payloads);
+    let mut outliner = Outliner { keys, namespace: event.namespace.clone(), id: id.clone(), payloads: Vec::new() };
+    outliner.named(&mut event, &named)?;
+    outliner.listed(&mut event, seal)?;
     let mut leaf = Leaf::new(&event, &id);
-    while leaf.as_bytes().len() > LEAF_BYTES_MAX && outline_largest(&mut event, salt, &mut payloads) {
+    while leaf.as_bytes().len() > LEAF_BYTES_MAX && outliner.largest(&mut event)? {
         leaf = Leaf::new(&event, &id);
     }
+    let payloads = outliner.payloads;
     if leaf.as_bytes().len() <= LEAF_BYTES_MAX {
         prepared.push(Prepared::new(event, id, received, leaf, payloads));
         return Ok(());
@@ -109,61 +121,152 @@ fn sections(event: &mut Event) -> [(&'static str, &mut Json); 5] {
     ]
 }
 
-fn outline_listed(event: &mut Event, seal: &[String], salt: &[u8; 32], payloads: &mut Vec<Payload>) {
-    let mut marks = Vec::new();
-    for (section, json) in sections(event) {
-        if json.is_empty() || (json.as_str().len() <= VALUE_BYTES_MAX && (section != "facets" || seal.is_empty())) {
-            continue;
-        }
-        let members = json.members();
-        let moves =
-            |key: &str, value: &str| value.len() > VALUE_BYTES_MAX || (section == "facets" && is_listed(key, seal));
-        if !members.iter().any(|(key, value)| moves(key, value)) {
-            continue;
-        }
-        let (out, kept): (Vec<_>, Vec<_>) = members.into_iter().partition(|(key, value)| moves(key, value));
-        for (key, value) in &out {
-            marks.push(outline(format!("{section}.{key}"), value, salt, payloads));
-        }
-        *json = rebuild(&kept);
+/// The values of an event that are to be sealed, by their paths, with the subject of each.
+///
+/// What names a digest stands elsewhere already, here or at the emitter's.
+fn named_values(event: &Event) -> Result<Vec<(String, String)>, Refusal> {
+    let mut named = Vec::new();
+    if event.sealed.is_empty() {
+        return Ok(named);
     }
-    mark(event, &marks);
+    for (path, value) in event.sealed.members() {
+        let entry: Sealed = serde_json::from_str(value).map_err(|_| {
+            Refusal::at(
+                format!("sealed.{path}"),
+                "must be {\"subject\":\"…\"}, or that and the digest of a value kept elsewhere",
+            )
+        })?;
+        if entry.subject.is_empty() {
+            return Err(Refusal::at(format!("sealed.{path}.subject"), "must be a non-empty string"));
+        }
+        if entry.digest.is_none() {
+            named.push((path.into_owned(), entry.subject));
+        }
+    }
+    Ok(named)
+}
+
+/// A member of `sealed`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed {
+    subject: String,
+    digest: Option<String>,
+    #[serde(rename = "size")]
+    _size: Option<u64>,
+}
+
+fn key_of(keys: &Keys, subject: Option<&str>) -> Result<Key, Refusal> {
+    keys.key(subject).map_err(|error| Refusal::whole(format!("cannot be sealed: {error}")))
+}
+
+/// Moves values out of one event.
+struct Outliner<'a> {
+    keys: &'a Keys,
+    namespace: String,
+    id: String,
+    payloads: Vec<Payload>,
+}
+
+impl Outliner<'_> {
+    /// Moves the values out that the event names as those of subjects.
+    fn named(&mut self, event: &mut Event, named: &[(String, String)]) -> Result<(), Refusal> {
+        let mut sealed = Vec::new();
+        for (path, subject) in named {
+            let value = take(event, path).ok_or_else(|| {
+                let what = "names no value of this event; write SECTION.KEY, such as facets.customer";
+                Refusal::at(format!("sealed.{path}"), what)
+            })?;
+            let mark = self.outline(path.clone(), &value, Some(subject))?;
+            let mut text = String::from("{");
+            for (key, value) in [("digest", mark.digest.to_string()), ("subject", subject.clone())] {
+                write_string(key, &mut text);
+                text.push(':');
+                write_string(&value, &mut text);
+                text.push(',');
+            }
+            text.push_str("\"size\":");
+            text.push_str(&mark.size.to_string());
+            text.push('}');
+            sealed.push((path.clone(), text));
+        }
+        if !sealed.is_empty() {
+            let members = event.sealed.members();
+            let others = members.iter().filter(|(path, _)| !sealed.iter().any(|(own, _)| own == path));
+            let mut all: Vec<(&str, &str)> = others.map(|(path, value)| (path.as_ref(), *value)).collect();
+            all.extend(sealed.iter().map(|(path, value)| (path.as_str(), value.as_str())));
+            event.sealed = rebuild(&all);
+        }
+        Ok(())
+    }
+
+    fn listed(&mut self, event: &mut Event, seal: &[String]) -> Result<(), Refusal> {
+        let mut marks = Vec::new();
+        for (section, json) in sections(event) {
+            if json.is_empty() || (json.as_str().len() <= VALUE_BYTES_MAX && (section != "facets" || seal.is_empty())) {
+                continue;
+            }
+            let members = json.members();
+            let moves =
+                |key: &str, value: &str| value.len() > VALUE_BYTES_MAX || (section == "facets" && is_listed(key, seal));
+            if !members.iter().any(|(key, value)| moves(key, value)) {
+                continue;
+            }
+            let (out, kept): (Vec<_>, Vec<_>) = members.into_iter().partition(|(key, value)| moves(key, value));
+            for (key, value) in &out {
+                marks.push(self.outline(format!("{section}.{key}"), value, None)?);
+            }
+            *json = rebuild(&kept);
+        }
+        mark(event, &marks);
+        Ok(())
+    }
+
+    /// Moves the largest remaining value out; false when none is left that would help.
+    fn largest(&mut self, event: &mut Event) -> Result<bool, Refusal> {
+        let largest = sections(event)
+            .into_iter()
+            .enumerate()
+            .flat_map(|(i, (_, json))| {
+                json.members().into_iter().map(|(k, v)| (v.len(), i, k.into_owned())).collect::<Vec<_>>()
+            })
+            .max_by_key(|(size, ..)| *size);
+        let Some((_, section, key)) = largest.filter(|(size, ..)| *size > 128) else { return Ok(false) };
+        let mut sections = sections(event);
+        let (name, json) = &mut sections[section];
+        let members = json.members();
+        let (out, kept): (Vec<_>, Vec<_>) = members.into_iter().partition(|(k, _)| *k == key);
+        let marks =
+            out.iter().map(|(k, v)| self.outline(format!("{name}.{k}"), v, None)).collect::<Result<Vec<_>, _>>()?;
+        **json = rebuild(&kept);
+        mark(event, &marks);
+        Ok(true)
+    }
+
+    fn outline(&mut self, path: String, value: &str, subject: Option<&str>) -> Result<Outlined, Refusal> {
+        let aad = erasure::aad(&self.namespace, &self.id, &path);
+        let bytes = erasure::seal(&key_of(self.keys, subject)?, &aad, value.as_bytes(), self.keys.chance());
+        let digest = Blake3::of(&bytes);
+        self.payloads.push(Payload { digest, bytes });
+        Ok(Outlined { path, digest, size: value.len() as u64 })
+    }
+}
+
+/// Takes a value out of its section.
+fn take(event: &mut Event, path: &str) -> Option<String> {
+    let (section, key) = path.split_once('.')?;
+    let (_, json) = sections(event).into_iter().find(|(name, _)| *name == section)?;
+    let members = json.members();
+    let value = members.iter().find(|(own, _)| own == key)?.1.to_owned();
+    let kept: Vec<_> = members.into_iter().filter(|(own, _)| own != key).collect();
+    *json = rebuild(&kept);
+    Some(value)
 }
 
 /// A receiver prefixes the names of facets (`job.sql`, `inputs[0].schema`); the list may name either form.
 fn is_listed(key: &str, seal: &[String]) -> bool {
     let last = key.rsplit('.').next().unwrap_or(key);
     seal.iter().any(|s| s == key || s == last)
-}
-
-/// Moves the largest remaining value out; false when none is left that would help.
-fn outline_largest(event: &mut Event, salt: &[u8; 32], payloads: &mut Vec<Payload>) -> bool {
-    let largest = sections(event)
-        .into_iter()
-        .enumerate()
-        .flat_map(|(i, (_, json))| {
-            json.members().into_iter().map(|(k, v)| (v.len(), i, k.into_owned())).collect::<Vec<_>>()
-        })
-        .max_by_key(|(size, ..)| *size);
-    let Some((_, section, key)) = largest.filter(|(size, ..)| *size > 128) else { return false };
-    let mut sections = sections(event);
-    let (name, json) = &mut sections[section];
-    let members = json.members();
-    let (out, kept): (Vec<_>, Vec<_>) = members.into_iter().partition(|(k, _)| *k == key);
-    let marks: Vec<_> = out.iter().map(|(k, v)| outline(format!("{name}.{k}"), v, salt, payloads)).collect();
-    **json = rebuild(&kept);
-    mark(event, &marks);
-    true
-}
-
-fn outline(path: String, value: &str, salt: &[u8; 32], payloads: &mut Vec<Payload>) -> Outlined {
-    let mut key = blake3::Hasher::new_keyed(salt);
-    key.update(path.as_bytes()).update(value.as_bytes());
-    let mut bytes = key.finalize().as_bytes()[..SALT_BYTES].to_vec();
-    bytes.extend_from_slice(value.as_bytes());
-    let digest = Blake3::of(&bytes);
-    payloads.push(Payload { digest, bytes });
-    Outlined { path, digest, size: value.len() as u64 }
 }
 
 fn rebuild(members: &[(impl AsRef<str>, &str)]) -> Json {

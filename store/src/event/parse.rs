@@ -198,7 +198,14 @@ impl Event {
         if raw.outlined.is_some() {
             return Err(Refusal::at("outlined", "is set by the store, not by an emitter"));
         }
-        convert(raw, caller)
+        let event = convert(raw, caller)?;
+        let sealed = event.sealed.members();
+        let sized =
+            |value: &str| serde_json::from_str::<serde_json::Value>(value).is_ok_and(|v| v.get("size").is_some());
+        if let Some((path, _)) = sealed.iter().find(|(_, value)| sized(value)) {
+            return Err(Refusal::at(format!("sealed.{path}.size"), "is set by the store, not by an emitter"));
+        }
+        Ok(event)
     }
 
     /// Reads an event back from its leaf, with the instant at which it was recorded.

@@ -121,7 +121,13 @@ fn store() -> (tempfile::TempDir, Store) {
 fn add(store: &Store, from: u64, count: u64) {
     let events = (from..from + count).flat_map(|i| {
         let line = format!(r#"{{"v":1,"kind":"transform","id":"e{i}","outputs":[{{"name":"d{i}"}}]}}"#);
-        prepare(Event::parse(line.as_bytes(), "ana").unwrap(), line.as_bytes(), &[], &[7; 32]).unwrap()
+        prepare(
+            Event::parse(line.as_bytes(), "ana").unwrap(),
+            line.as_bytes(),
+            &[],
+            &crate::erasure::Keys::of_seed([7; 32]),
+        )
+        .unwrap()
     });
     store.append(events.collect(), Time(1_800_000_000_000_000_000)).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lineage_store::erasure::Keys;
 use lineage_store::event::{Event, Json, Prepared, prepare};
 use lineage_store::time::Time;
 use lineage_store::{Appended, Store};
@@ -9,7 +10,7 @@ use lineage_store::{Appended, Store};
 use super::dump::{dump, view_at};
 use super::notation::{History, Sent};
 
-pub(crate) const SALT: [u8; 32] = [7; 32];
+pub(crate) const SEED: [u8; 32] = [7; 32];
 
 /// What became of each event that was sent, where it was not simply recorded.
 pub(crate) type Outcomes = Vec<String>;
@@ -31,7 +32,7 @@ pub(crate) enum Play {
 
 pub(crate) fn parse(sent: &Sent) -> Result<Vec<Prepared>, String> {
     let event = Event::parse(sent.line.as_bytes(), "ana").map_err(|r| r.to_string())?;
-    prepare(event, sent.line.as_bytes(), &[], &SALT).map_err(|r| r.to_string())
+    prepare(event, sent.line.as_bytes(), &[], &Keys::of_seed(SEED)).map_err(|r| r.to_string())
 }
 
 /// The event comes back from its leaf as it was, and the leaf is canonical.

@@ -33,7 +33,7 @@ pub(super) fn append(store: &Store, history: &[Sending], seal: usize) -> Vec<Sen
         let prepared = |sending: &Sending| {
             let bytes = sending.1.to_string();
             let event = Event::parse(bytes.as_bytes(), "ana").ok()?;
-            let parts = prepare(event, bytes.as_bytes(), &[], &[7; 32]).ok()?;
+            let parts = prepare(event, bytes.as_bytes(), &[], &lineage_store::erasure::Keys::of_seed([7; 32])).ok()?;
             Some((sending.clone(), parts))
         };
         let (sent, events): (Vec<Sending>, Vec<_>) = batch.iter().filter_map(prepared).unzip();

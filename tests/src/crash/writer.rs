@@ -28,7 +28,7 @@ pub fn now() -> Time {
 /// Reads an event as `ingest` does.
 pub fn prepared(line: &str) -> Vec<Prepared> {
     let event = Event::parse(line.as_bytes(), "ana").unwrap();
-    prepare(event, line.as_bytes(), &[], &[7; 32]).unwrap()
+    prepare(event, line.as_bytes(), &[], &lineage_store::erasure::Keys::of_seed([7; 32])).unwrap()
 }
 
 /// Opens a store that waits long for its lock.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lineage_store::erasure::Keys;
 use lineage_store::event::{Event, prepare};
 use lineage_store::journal::JournalReport;
 use lineage_store::proof::{
@@ -32,7 +33,7 @@ pub fn add(store: &Store, from: u64, count: u64, salt: &str) {
             i + 1,
             i + 1
         );
-        prepare(Event::parse(line.as_bytes(), "ana").unwrap(), line.as_bytes(), &[], &[7; 32]).unwrap()
+        prepare(Event::parse(line.as_bytes(), "ana").unwrap(), line.as_bytes(), &[], &Keys::of_seed([7; 32])).unwrap()
     });
     store.append(events.collect(), Time(1_800_000_000_000_000_000)).unwrap();
 }

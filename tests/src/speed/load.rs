@@ -19,7 +19,7 @@ pub fn child(file: &Path, root: &Path) {
         format: Format::Native,
         actor: "bench".into(),
         seal: Vec::new(),
-        salt: [7; 32],
+        keys: lineage_store::erasure::Keys::of_seed([7; 32]),
         strict: true,
         dry_run: false,
         commit_each: false,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use lineage_store::digest::Blake3;
+use lineage_store::erasure::Keys;
 use lineage_store::journal::JournalReport;
 use lineage_store::proof::timestamp::Stamp;
 use lineage_store::proof::{Edge, ProofReport, Proofs, StoredCheckpoint, TreeCheck, VerifierKey, verified_edge};
@@ -271,6 +272,13 @@ fn check_files(store: &Store, scope: &Scope<'_>, report: &mut Report) -> anyhow:
     bar.finish();
     report.checked.push(format!("artifacts: {} hashed again", count(n_artifacts, "file")));
     report.checked.push(format!("payloads: {} hashed again", count(n_payloads, "file")));
+    let keys = Keys::new(&store.layout().part("keys"), [0; 32]);
+    for missing in store.missing(&keys)? {
+        let kept = missing.kept;
+        let file = store.payloads().path(&kept.digest).display().to_string();
+        let finding = Finding::new("payloads", format!("{} of {file}", kept.path), missing.what.to_owned());
+        report.damage.push(Finding { positions: Some((kept.position, 1)), ..finding });
+    }
     for (part, list) in [("artifacts", artifacts), ("payloads", payloads)] {
         for damage in list {
             let digest = digest_in(&damage.file).filter(|_| part == "artifacts");
