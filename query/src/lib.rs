@@ -1,6 +1,7 @@
 //! The questions: the query language, its planning and execution, and the output of answers.
 
 mod engine;
+pub mod export;
 pub mod output;
 pub mod report;
 pub mod syntax;

@@ -16,6 +16,7 @@ mod crash;
 mod documents;
 mod erasure;
 mod evidence;
+mod exports;
 mod first_guesses;
 mod histories;
 mod language_properties;

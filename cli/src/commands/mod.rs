@@ -12,6 +12,7 @@ mod doctor;
 mod erase;
 mod event;
 mod explain;
+mod export;
 mod gc;
 mod history;
 mod ingest;
@@ -123,6 +124,8 @@ commands! {
     Complete(language::Complete),
     /// Write a pack for an auditor: Parquet tables and the events that they follow from
     Report(report::ReportCommand),
+    /// Write the history as `OpenLineage`, PROV-JSON or native events
+    Export(export::Export),
     /// Erase what is kept of a subject: its keys and its sealed values
     Erase(erase::Erase),
     /// Hold the erasure of a subject back, or release it

@@ -7,6 +7,11 @@ use lineage_store::event::{EntityKind, Input, Output, Ref, Refusal, Role};
 use super::facets::{self, Kept};
 use super::wire::{At, Object, ROOT};
 
+/// The facet in which our own exports say how an input is used.
+const OWN_USE: &str = "lineage_use";
+/// The facet in which our own exports say what a dataset is that is no dataset and no model.
+const OWN_KIND: &str = "lineage_entity";
+
 /// Where a dataset stands in its event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -55,7 +60,7 @@ impl<'a> Dataset<'a> {
         let known = ["namespace", "name", "facets", side.own_facets()];
         kept.add_all(&format!("extra.{path}"), object.others(&known));
         let at = at.key("facets");
-        let kind = is_model(&facets, &at)?.then_some(EntityKind::Model);
+        let kind = if is_model(&facets, &at)? { Some(EntityKind::Model) } else { own_kind(&facets, &at)? };
         let label = label(&facets, &at)?;
         let reference = Ref { kind, namespace: Some(namespace), name: Some(name), label, ..Ref::default() };
         Ok(Self { path, reference, facets, own, side })
@@ -71,9 +76,28 @@ impl<'a> Dataset<'a> {
         self.reference.kind == Some(EntityKind::Model)
     }
 
+    /// Whether our own exports say that the event is about it.
+    pub(super) fn is_about(&self) -> Result<bool, Refusal> {
+        let at = self.at();
+        let at = at.key(self.side.own_facets());
+        let Some(facet) = self.own.object(OWN_USE, &at)? else { return Ok(false) };
+        Ok(facet.text("use", &at.key(OWN_USE))?.as_deref() == Some("about"))
+    }
+
+    /// The role that our own exports name.
+    fn own_role(&self) -> Result<Option<Role>, Refusal> {
+        let at = self.at();
+        let at = at.key(self.side.own_facets());
+        let Some(facet) = self.own.object(OWN_USE, &at)? else { return Ok(None) };
+        let at = at.key(OWN_USE);
+        let Some(word) = facet.text("role", &at)? else { return Ok(None) };
+        Role::from_word(&word).map(Some).ok_or_else(|| at.key("role").refuse("is no role of an input"))
+    }
+
     /// The dataset as an input; a model that a training reads is what it started from.
     pub(super) fn input(&self, in_training: bool) -> Result<Input, Refusal> {
-        let role = if in_training && self.is_model() { Role::Base } else { Role::Data };
+        let usual = if in_training && self.is_model() { Role::Base } else { Role::Data };
+        let role = self.own_role()?.unwrap_or(usual);
         let size = self.statistic("inputStatistics", "size")?;
         Ok(Input { reference: self.reference.clone(), role, size, inferred: false })
     }
@@ -113,6 +137,14 @@ fn is_model(facets: &Object<'_>, at: &At<'_>) -> Result<bool, Refusal> {
     let Some(facet) = facets.object("datasetType", at)? else { return Ok(false) };
     let kind = facet.text("datasetType", &at.key("datasetType"))?;
     Ok(kind.is_some_and(|kind| kind.eq_ignore_ascii_case("model")))
+}
+
+/// The kind that our own exports name.
+fn own_kind(facets: &Object<'_>, at: &At<'_>) -> Result<Option<EntityKind>, Refusal> {
+    let Some(facet) = facets.object(OWN_KIND, at)? else { return Ok(None) };
+    let at = at.key(OWN_KIND);
+    let Some(word) = facet.text("kind", &at)? else { return Ok(None) };
+    EntityKind::from_word(&word).map(Some).ok_or_else(|| at.key("kind").refuse("is no kind of a named thing"))
 }
 
 /// What its emitter calls the version; never one of our numbers, even if it is spelled `v7`.

@@ -17,7 +17,7 @@ mod tests;
 mod wire;
 
 use lineage_store::digest::Blake3;
-use lineage_store::event::{Event, Json, Kind, Refusal, State};
+use lineage_store::event::{About, Event, Json, Kind, Outcome, Refusal, State};
 use lineage_store::time::Time;
 
 use dataset::{Dataset, Side};
@@ -67,6 +67,16 @@ pub fn looks_like(bytes: &[u8]) -> bool {
 
 /// The keys that the specification knows in any event.
 const KNOWN: [&str; 4] = ["eventTime", "producer", "schemaURL", "eventType"];
+
+/// The facet in which our own exports say what a run was.
+const OWN_EVENT: &str = "lineage_event";
+
+/// What our own exports say of a run.
+#[derive(Default)]
+struct Own {
+    kind: Option<Kind>,
+    outcome: Option<Outcome>,
+}
 
 /// One event as its emitter said it.
 struct Said<'a> {
@@ -147,10 +157,24 @@ impl<'a> Said<'a> {
         Ok(())
     }
 
+    /// What our own exports say of a run, which `OpenLineage` has no word for.
+    fn own(&self) -> Result<Own, Refusal> {
+        let run = ROOT.key("run");
+        let at = run.key("facets");
+        let Some(facet) = self.run_facets.object(OWN_EVENT, &at)? else { return Ok(Own::default()) };
+        let at = at.key(OWN_EVENT);
+        let kind = facet.text("kind", &at)?.and_then(|word| Kind::from_word(&word));
+        let kind = kind.filter(|kind| matches!(kind, Kind::Transform | Kind::Training | Kind::Evaluation));
+        let outcome = facet.text("outcome", &at)?.and_then(|word| Outcome::from_word(&word));
+        Ok(Own { kind, outcome: outcome.filter(|_| kind == Some(Kind::Evaluation)) })
+    }
+
     /// The event of the run, or the register.
     fn event(&self, config: &Config) -> Result<Event, Refusal> {
+        let own = self.own()?;
         let kind = match &self.run {
             None => Kind::Register,
+            Some(_) if own.kind.is_some() => own.kind.unwrap_or(Kind::Transform),
             Some(_) if self.outputs.iter().any(Dataset::is_model) => Kind::Training,
             Some(_) => Kind::Transform,
         };
@@ -158,8 +182,13 @@ impl<'a> Said<'a> {
         event.time = Some(self.time);
         event.run.clone_from(&self.run);
         event.state = self.state;
+        event.outcome = own.outcome;
         for input in &self.inputs {
-            event.inputs.push(input.input(kind == Kind::Training)?);
+            if input.is_about()? {
+                event.about.push(About::Thing(input.reference.clone()));
+            } else {
+                event.inputs.push(input.input(kind == Kind::Training)?);
+            }
         }
         for output in &self.outputs {
             event.outputs.push(output.output()?);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lineage_store::event::{About, EntityKind, Outcome, Role};
+use lineage_store::event::{EntityKind, Role};
 
 use super::*;
 
