@@ -193,6 +193,7 @@ fn a_read_only_folder_can_be_read() {
     sandbox.ingest(&(0..1500).map(good).collect::<String>());
     sandbox.write("raw", "bytes");
     sandbox.run(["add", "dataset", "raw", "raw"]).done();
+    sandbox.run(["run", "--", "echo", "said"]).done();
     let Some(program) = as_nobody(&sandbox) else { return };
     let run = |args: &[&str]| {
         let mut command = Command::new(&program);
@@ -200,7 +201,10 @@ fn a_read_only_folder_can_be_read() {
             command.args(["--now", "2026-11-20T12:00:00Z", "--actor", "ana"]).args(args).current_dir(sandbox.path()),
         )
     };
-    let reads: [&[&str]; 8] = [
+    let reads: [&[&str]; 11] = [
+        &["ps", "--json"],
+        &["logs"],
+        &["why", "dataset", "raw"],
         &["query", "models", "--output", "json"],
         &["query", "datasets upstream of model m1", "--output", "csv"],
         &["log", "-n", "5"],
@@ -210,7 +214,7 @@ fn a_read_only_folder_can_be_read() {
         &["get", "dataset", "raw", "-o", "-"],
         &["verify"],
     ];
-    let right: Vec<Vec<u8>> = reads[..7].iter().map(|args| sandbox.run(*args).bytes).collect();
+    let right: Vec<Vec<u8>> = reads[..10].iter().map(|args| sandbox.run(*args).bytes).collect();
     set_writable(&sandbox.store(), false);
     let before = state(&sandbox.store());
     for (args, right) in reads.iter().zip(right.into_iter().map(Some).chain([None])) {

@@ -135,14 +135,17 @@ pub(crate) fn send(pid: u32, signal: Signal) {
 
 /// Kills every process of a run whose runner is dead; how many there were.
 pub(crate) fn kill_marked(run: &str) -> usize {
-    let mut killed = 0;
+    let (mut killed, mut n_empty) = (0, 0);
     for _ in 0..ROUNDS_MAX {
         let pids = marked(run);
-        if pids.is_empty() {
-            break;
-        }
         killed += pids.len();
         end(&pids, Signal::KILL);
+        n_empty = if pids.is_empty() { n_empty + 1 } else { 0 };
+        if n_empty > 1 {
+            break;
+        }
+        // A process that is becoming another program shows no environment for an instant.
+        std::thread::sleep(POLL);
     }
     killed
 }

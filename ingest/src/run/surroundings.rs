@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use lineage_store::artifact::Artifacts;
+use rustix::process::{Resource, getrlimit};
 use serde_json::{Map, Value, json};
 
 use super::RunSpec;
@@ -93,6 +94,7 @@ pub(super) fn describe(spec: &RunSpec) -> Surroundings {
     if let Some(umask) = status_field("Umask") {
         found.process.insert("umask".to_owned(), json!(umask));
     }
+    found.process.insert("ulimits".to_owned(), ulimits());
     if let Some(program) = program(spec) {
         software(&program, &mut found.software);
         found.process.insert("executable".to_owned(), executable(&program));
@@ -203,6 +205,22 @@ fn status_field(name: &str) -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(line.trim().to_owned())
+}
+
+/// What a process may use, where that is limited; in bytes, files or seconds.
+fn ulimits() -> Value {
+    let known = [
+        ("address_space", Resource::As),
+        ("core", Resource::Core),
+        ("cpu", Resource::Cpu),
+        ("data", Resource::Data),
+        ("file_size", Resource::Fsize),
+        ("open_files", Resource::Nofile),
+        ("processes", Resource::Nproc),
+        ("stack", Resource::Stack),
+    ];
+    let limit = |(name, resource)| Some((String::from(name), json!(getrlimit(resource).current?)));
+    Value::Object(known.into_iter().filter_map(limit).collect())
 }
 
 fn machine(spec: &RunSpec) -> Value {

@@ -82,7 +82,7 @@ impl<'a> Raw<'a> {
     /// Makes it what it was.
     pub(super) fn restore(&self) {
         // A terminal that is gone needs no modes.
-        tcsetattr(self.terminal, OptionalActions::Drain, &self.before).ok();
+        tcsetattr(self.terminal, OptionalActions::Now, &self.before).ok();
     }
 }
 
@@ -139,5 +139,62 @@ fn pressed(typed: &[u8], ours: &File) -> Message {
         Message::SuspendKey
     } else {
         Message::Typed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use rustix::termios::Winsize;
+
+    /// A terminal to try things on: the end of a program, and that of its user.
+    fn terminal() -> (File, File) {
+        let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
+        grantpt(&user).expect("granted");
+        unlockpt(&user).expect("unlocked");
+        let program = ioctl_tiocgptpeer(&user, OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("its other end");
+        (File::from(program), File::from(user))
+    }
+
+    #[test]
+    fn a_terminal_is_restored_also_by_a_panic() {
+        let (ours, _user) = terminal();
+        let is_cooked = || tcgetattr(&ours).expect("modes").local_modes.contains(LocalModes::ICANON | LocalModes::ECHO);
+        assert!(is_cooked());
+        let crash = std::panic::catch_unwind(|| {
+            let _raw = Raw::enter(&ours).expect("raw");
+            assert!(!is_cooked());
+            std::panic::resume_unwind(Box::new("a bug"));
+        });
+        assert!(crash.is_err() && is_cooked());
+    }
+
+    #[test]
+    fn keys_mean_what_the_command_lets_them_mean() {
+        let (theirs, ours) = terminal();
+        assert!(matches!(pressed(b"\x03", &ours), Message::InterruptKey));
+        assert!(matches!(pressed(b"\x1a", &ours), Message::SuspendKey));
+        assert!(matches!(pressed(b"q", &ours), Message::Typed));
+        // As editors do.
+        let mut modes = tcgetattr(&theirs).expect("modes");
+        modes.make_raw();
+        tcsetattr(&theirs, OptionalActions::Now, &modes).expect("raw");
+        assert!(matches!(pressed(b"\x03", &ours), Message::Typed));
+    }
+
+    #[test]
+    fn a_pseudo_terminal_is_like_the_terminal_that_it_stands_for() {
+        let (terminal, _user) = terminal();
+        let size = |rows, columns| Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&terminal, size(33, 77)).expect("a size");
+        let shared = Pseudo::like(&terminal, false).expect("a terminal");
+        assert_eq!(tcgetwinsize(&shared.theirs).expect("a size").ws_col, 77);
+        let post = |fd: &OwnedFd| tcgetattr(fd).expect("modes").output_modes.contains(OutputModes::OPOST);
+        assert!(!post(&shared.theirs), "one of the two adds carriage returns");
+        assert!(post(&Pseudo::like(&terminal, true).expect("a terminal").theirs));
+        tcsetwinsize(&terminal, size(10, 20)).expect("a size");
+        resize(&shared.ours, &terminal);
+        assert_eq!(tcgetwinsize(&shared.theirs).expect("a size").ws_row, 10);
     }
 }
