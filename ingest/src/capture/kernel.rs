@@ -4,17 +4,15 @@
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::ptr;
 use std::time::Duration;
 
-use super::calls::Call;
+#[cfg(target_os = "linux")]
 use super::filter::Action;
 use super::launch::{Exit, Group, Usage};
-use super::observer::Answer;
 
 /// Where a start failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +43,7 @@ pub(super) struct Image {
 }
 
 /// What a child passes before its program: it puts the filter on, opens the probe, and waits to be let go.
+#[cfg(target_os = "linux")]
 pub(super) struct Gate {
     /// The other end is the supervisor's.
     pub(super) socket: OwnedFd,
@@ -54,7 +53,12 @@ pub(super) struct Gate {
     pub(super) probe: CString,
 }
 
+/// Elsewhere nothing stands before a program.
+#[cfg(not(target_os = "linux"))]
+pub(super) enum Gate {}
+
 /// The byte that lets a child go on.
+#[cfg(target_os = "linux")]
 pub(super) const GO: u8 = 1;
 
 const SHELL: &CStr = c"/bin/sh";
@@ -319,269 +323,304 @@ pub(super) fn become_subreaper() -> io::Result<()> {
     Ok(())
 }
 
-/// Puts the filter on, opens the probe, and waits to be let go; the error number says what failed.
-///
-/// # Safety
-/// Only in the child of a fork: the filter cannot be taken off again.
+#[cfg(target_os = "linux")]
+use watched::pass_gate;
+#[cfg(target_os = "linux")]
+pub(super) use watched::{
+    Event, answer_call, leave_stopped, next_event, read_memory, receive_call, receive_descriptor, resume, seize,
+    send_byte, skip_call, traced_call, wake_in_turn,
+};
+
+/// Passes no gate, as there is none.
+#[cfg(not(target_os = "linux"))]
 unsafe fn pass_gate(gate: &Gate) -> Result<(), c_int> {
-    let errno = || io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL);
-    let socket = gate.socket.as_raw_fd();
-    let program = libc::sock_fprog { len: gate.filter.len() as u16, filter: gate.filter.as_ptr().cast_mut() };
-    // SAFETY: system calls on valid pointers into `gate`; the kernel only reads the program.
-    unsafe {
-        if gate.action == Action::Trace {
-            // Not before the tracer is there: without one the kernel refuses every watched call.
-            wait_for_go(socket)?;
-        }
-        if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
-            return Err(errno());
-        }
-        let install = |flags: libc::c_ulong| {
-            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
-        };
-        match gate.action {
-            Action::Notify => {
-                // Without the second flag every signal that a task handles would repeat its call.
-                let both = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-                let mut listener = install(both);
-                if listener < 0 && errno() == libc::EINVAL {
-                    listener = install(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
-                }
-                if listener < 0 {
-                    return Err(errno());
-                }
-                send_descriptor(socket, listener as RawFd)?;
-                libc::close(listener as RawFd);
+    match *gate {}
+}
+
+/// What only Linux has: filters, listeners, tracers, and the memory of others.
+#[cfg(target_os = "linux")]
+mod watched {
+    use std::os::fd::FromRawFd as _;
+    use std::os::unix::net::UnixStream;
+
+    use super::super::calls::Call;
+    use super::super::observer::Answer;
+    use super::*;
+
+    /// Puts the filter on, opens the probe, and waits to be let go; the error number says what failed.
+    ///
+    /// # Safety
+    /// Only in the child of a fork: the filter cannot be taken off again.
+    pub(super) unsafe fn pass_gate(gate: &Gate) -> Result<(), c_int> {
+        let errno = || io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL);
+        let socket = gate.socket.as_raw_fd();
+        let program = libc::sock_fprog { len: gate.filter.len() as u16, filter: gate.filter.as_ptr().cast_mut() };
+        // SAFETY: system calls on valid pointers into `gate`; the kernel only reads the program.
+        unsafe {
+            if gate.action == Action::Trace {
+                // Not before the tracer is there: without one the kernel refuses every watched call.
+                wait_for_go(socket)?;
             }
-            Action::Trace if install(0) < 0 => return Err(errno()),
-            Action::Trace => {}
-        }
-        libc::open(gate.probe.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
-        wait_for_go(socket)
-    }
-}
-
-/// Waits for the byte that lets a child go on.
-///
-/// # Safety
-/// Only in the child of a fork, with an open socket.
-unsafe fn wait_for_go(socket: RawFd) -> Result<(), c_int> {
-    let mut byte = 0_u8;
-    // SAFETY: the buffer is one byte, as is said.
-    let n = unsafe { libc::read(socket, (&raw mut byte).cast(), 1) };
-    if n == 1 && byte == GO { Ok(()) } else { Err(libc::EPERM) }
-}
-
-/// The bytes of a control message that carries one descriptor, aligned as its header is.
-#[repr(C)]
-union Control {
-    header: libc::cmsghdr,
-    bytes: [u8; 64],
-}
-
-/// A message of one byte with room for one descriptor.
-fn message(byte: &mut u8, part: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
-    part.iov_base = ptr::from_mut(byte).cast();
-    part.iov_len = 1;
-    // SAFETY: a header of zeroes is valid and says that there is nothing.
-    let mut header: libc::msghdr = unsafe { mem::zeroed() };
-    header.msg_iov = part;
-    header.msg_iovlen = 1;
-    header.msg_control = ptr::from_mut(control).cast();
-    // SAFETY: CMSG_SPACE only computes.
-    header.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<RawFd>() as u32) } as _;
-    header
-}
-
-/// Passes a descriptor to the supervisor.
-///
-/// # Safety
-/// Safe after fork; both descriptors must be open.
-unsafe fn send_descriptor(socket: RawFd, descriptor: RawFd) -> Result<(), c_int> {
-    let (mut byte, mut control) = (0_u8, Control { bytes: [0; 64] });
-    let mut part = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
-    let header = message(&mut byte, &mut part, &mut control);
-    // SAFETY: the control buffer has room for one descriptor, and all parts outlive the call.
-    unsafe {
-        let first = libc::CMSG_FIRSTHDR(&raw const header);
-        (*first).cmsg_level = libc::SOL_SOCKET;
-        (*first).cmsg_type = libc::SCM_RIGHTS;
-        (*first).cmsg_len = libc::CMSG_LEN(size_of::<RawFd>() as u32) as _;
-        ptr::write_unaligned(libc::CMSG_DATA(first).cast(), descriptor);
-        if libc::sendmsg(socket, &raw const header, 0) == 1 {
-            return Ok(());
+            if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
+                return Err(errno());
+            }
+            let install = |flags: libc::c_ulong| {
+                libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+            };
+            match gate.action {
+                Action::Notify => {
+                    // Without the second flag every signal that a task handles would repeat its call.
+                    let both = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+                    let mut listener = install(both);
+                    if listener < 0 && errno() == libc::EINVAL {
+                        listener = install(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER);
+                    }
+                    if listener < 0 {
+                        return Err(errno());
+                    }
+                    send_descriptor(socket, listener as RawFd)?;
+                    libc::close(listener as RawFd);
+                }
+                Action::Trace if install(0) < 0 => return Err(errno()),
+                Action::Trace => {}
+            }
+            libc::open(gate.probe.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+            wait_for_go(socket)
         }
     }
-    Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL))
-}
 
-/// Takes the descriptor that a child passes.
-pub(super) fn receive_descriptor(socket: &UnixStream) -> io::Result<OwnedFd> {
-    let (mut byte, mut control) = (0_u8, Control { bytes: [0; 64] });
-    let mut part = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
-    let mut header = message(&mut byte, &mut part, &mut control);
-    // SAFETY: all parts outlive the call; the control message is read only if it is there and of our kind.
-    unsafe {
-        let n = libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC);
-        if n < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let first = libc::CMSG_FIRSTHDR(&raw const header);
-        if n == 1
-            && !first.is_null()
-            && (*first).cmsg_level == libc::SOL_SOCKET
-            && (*first).cmsg_type == libc::SCM_RIGHTS
-        {
-            // The kernel made this descriptor for us, so nobody else owns it.
-            return Ok(OwnedFd::from_raw_fd(ptr::read_unaligned(libc::CMSG_DATA(first).cast())));
-        }
+    /// Waits for the byte that lets a child go on.
+    ///
+    /// # Safety
+    /// Only in the child of a fork, with an open socket.
+    unsafe fn wait_for_go(socket: RawFd) -> Result<(), c_int> {
+        let mut byte = 0_u8;
+        // SAFETY: the buffer is one byte, as is said.
+        let n = unsafe { libc::read(socket, (&raw mut byte).cast(), 1) };
+        if n == 1 && byte == GO { Ok(()) } else { Err(libc::EPERM) }
     }
-    Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel gives no listener for system calls"))
-}
 
-/// Sends one byte, without a signal if nobody is there.
-pub(super) fn send_byte(socket: &UnixStream, byte: u8) -> io::Result<()> {
-    // SAFETY: the buffer is one byte, as is said.
-    let n = unsafe { libc::send(socket.as_raw_fd(), (&raw const byte).cast(), 1, libc::MSG_NOSIGNAL) };
-    if n == 1 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Lets the listener and a task wake each other on one processor; kernels before 6.6 cannot.
-pub(super) fn wake_in_turn(listener: &OwnedFd) {
-    const SYNC_WAKE_UP: libc::c_ulong = 1;
-    // SAFETY: this request takes a number.
-    unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP) };
-}
-
-/// Takes the next call that waits, and its id.
-pub(super) fn receive_call(listener: &OwnedFd) -> io::Result<(Call, u64)> {
-    /// The kernel wants zeroes in all that it fills, which may grow in later versions.
+    /// The bytes of a control message that carries one descriptor, aligned as its header is.
     #[repr(C)]
-    union Room {
-        notification: libc::seccomp_notif,
-        bytes: [u8; 256],
+    union Control {
+        header: libc::cmsghdr,
+        bytes: [u8; 64],
     }
-    let mut room = Room { bytes: [0; 256] };
-    // SAFETY: the room is larger than what the kernel writes; zeroes are a valid notification.
-    let notification = unsafe {
-        if libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut room) != 0 {
+
+    /// A message of one byte with room for one descriptor.
+    fn message(byte: &mut u8, part: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
+        part.iov_base = ptr::from_mut(byte).cast();
+        part.iov_len = 1;
+        // SAFETY: a header of zeroes is valid and says that there is nothing.
+        let mut header: libc::msghdr = unsafe { mem::zeroed() };
+        header.msg_iov = part;
+        header.msg_iovlen = 1;
+        header.msg_control = ptr::from_mut(control).cast();
+        // SAFETY: CMSG_SPACE only computes.
+        header.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<RawFd>() as u32) } as _;
+        header
+    }
+
+    /// Passes a descriptor to the supervisor.
+    ///
+    /// # Safety
+    /// Safe after fork; both descriptors must be open.
+    unsafe fn send_descriptor(socket: RawFd, descriptor: RawFd) -> Result<(), c_int> {
+        let (mut byte, mut control) = (0_u8, Control { bytes: [0; 64] });
+        let mut part = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+        let header = message(&mut byte, &mut part, &mut control);
+        // SAFETY: the control buffer has room for one descriptor, and all parts outlive the call.
+        unsafe {
+            let first = libc::CMSG_FIRSTHDR(&raw const header);
+            (*first).cmsg_level = libc::SOL_SOCKET;
+            (*first).cmsg_type = libc::SCM_RIGHTS;
+            (*first).cmsg_len = libc::CMSG_LEN(size_of::<RawFd>() as u32) as _;
+            ptr::write_unaligned(libc::CMSG_DATA(first).cast(), descriptor);
+            if libc::sendmsg(socket, &raw const header, 0) == 1 {
+                return Ok(());
+            }
+        }
+        Err(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL))
+    }
+
+    /// Takes the descriptor that a child passes.
+    pub(in super::super) fn receive_descriptor(socket: &UnixStream) -> io::Result<OwnedFd> {
+        let (mut byte, mut control) = (0_u8, Control { bytes: [0; 64] });
+        let mut part = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+        let mut header = message(&mut byte, &mut part, &mut control);
+        // SAFETY: all parts outlive the call; the control message is read only if it is there and of our kind.
+        unsafe {
+            let n = libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC);
+            if n < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let first = libc::CMSG_FIRSTHDR(&raw const header);
+            if n == 1
+                && !first.is_null()
+                && (*first).cmsg_level == libc::SOL_SOCKET
+                && (*first).cmsg_type == libc::SCM_RIGHTS
+            {
+                // The kernel made this descriptor for us, so nobody else owns it.
+                return Ok(OwnedFd::from_raw_fd(ptr::read_unaligned(libc::CMSG_DATA(first).cast())));
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel gives no listener for system calls"))
+    }
+
+    /// Sends one byte, without a signal if nobody is there.
+    pub(in super::super) fn send_byte(socket: &UnixStream, byte: u8) -> io::Result<()> {
+        // SAFETY: the buffer is one byte, as is said.
+        let n = unsafe { libc::send(socket.as_raw_fd(), (&raw const byte).cast(), 1, libc::MSG_NOSIGNAL) };
+        if n == 1 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Lets the listener and a task wake each other on one processor; kernels before 6.6 cannot.
+    pub(in super::super) fn wake_in_turn(listener: &OwnedFd) {
+        const SYNC_WAKE_UP: libc::c_ulong = 1;
+        // SAFETY: this request takes a number.
+        unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP) };
+    }
+
+    /// Takes the next call that waits, and its id.
+    pub(in super::super) fn receive_call(listener: &OwnedFd) -> io::Result<(Call, u64)> {
+        /// The kernel wants zeroes in all that it fills, which may grow in later versions.
+        #[repr(C)]
+        union Room {
+            notification: libc::seccomp_notif,
+            bytes: [u8; 256],
+        }
+        let mut room = Room { bytes: [0; 256] };
+        // SAFETY: the room is larger than what the kernel writes; zeroes are a valid notification.
+        let notification = unsafe {
+            if libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut room) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            room.notification
+        };
+        let data = notification.data;
+        let call = Call {
+            task: notification.pid as i32,
+            architecture: data.arch,
+            number: data.nr.into(),
+            arguments: data.args,
+        };
+        Ok((call, notification.id))
+    }
+
+    /// Answers a call that waits.
+    pub(in super::super) fn answer_call(listener: &OwnedFd, id: u64, answer: Answer) -> io::Result<()> {
+        let (error, flags) = match answer {
+            Answer::Continue => (0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32),
+            Answer::NotThere => (-libc::ENOSYS, 0),
+        };
+        let mut response = libc::seccomp_notif_resp { id, val: 0, error, flags };
+        // SAFETY: the kernel reads one response.
+        if unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        room.notification
-    };
-    let data = notification.data;
-    let call =
-        Call { task: notification.pid as i32, architecture: data.arch, number: data.nr.into(), arguments: data.args };
-    Ok((call, notification.id))
-}
-
-/// Answers a call that waits.
-pub(super) fn answer_call(listener: &OwnedFd, id: u64, answer: Answer) -> io::Result<()> {
-    let (error, flags) = match answer {
-        Answer::Continue => (0, libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32),
-        Answer::NotThere => (-libc::ENOSYS, 0),
-    };
-    let mut response = libc::seccomp_notif_resp { id, val: 0, error, flags };
-    // SAFETY: the kernel reads one response.
-    if unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response) } != 0 {
-        return Err(io::Error::last_os_error());
+        Ok(())
     }
-    Ok(())
-}
 
-/// Reads the memory of another process; fewer bytes if it ends at a page.
-pub(super) fn read_memory(task: i32, address: u64, buffer: &mut [u8]) -> io::Result<usize> {
-    let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    let remote = libc::iovec { iov_base: ptr::with_exposed_provenance_mut(address as usize), iov_len: buffer.len() };
-    // SAFETY: the kernel writes into `buffer` only, at most its length, and checks the other address.
-    let n = unsafe { libc::process_vm_readv(task, &raw const local, 1, &raw const remote, 1, 0) };
-    if n < 0 { Err(io::Error::last_os_error()) } else { Ok(n as usize) }
-}
-
-/// What a tracer is told of a task.
-pub(super) enum Event {
-    /// It is about to make a watched call.
-    Call,
-    /// It is stopped as a whole, as by the key for suspending.
-    Stopped,
-    /// It goes on with this signal, or with none (0).
-    Signal(i32),
-    /// It has ended.
-    Ended(Exit),
-}
-
-/// Becomes the tracer of a process and of all that it will start; they die with this thread.
-pub(super) fn seize(pid: u32) -> io::Result<()> {
-    let options = libc::PTRACE_O_TRACESECCOMP
-        | libc::PTRACE_O_TRACECLONE
-        | libc::PTRACE_O_TRACEFORK
-        | libc::PTRACE_O_TRACEVFORK
-        | libc::PTRACE_O_EXITKILL;
-    ptrace(libc::PTRACE_SEIZE, pid, options as usize).map(drop)
-}
-
-/// A request that takes a number.
-fn ptrace(request: libc::c_uint, pid: u32, data: usize) -> io::Result<libc::c_long> {
-    let none = ptr::null_mut::<libc::c_void>();
-    // SAFETY: the requests that are made here read and write no memory of ours.
-    let result = unsafe { libc::ptrace(request, pid as libc::pid_t, none, data) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-/// The next event of any task that this thread traces; `None` if there is none now and it does not wait.
-pub(super) fn next_event(block: bool) -> io::Result<Option<(u32, Event)>> {
-    // Children of other threads are none of this one's.
-    let options = libc::__WALL | libc::__WNOTHREAD | if block { 0 } else { libc::WNOHANG };
-    let Some((task, status, usage)) = wait_for(-1, options)? else { return Ok(None) };
-    if !libc::WIFSTOPPED(status) {
-        return Ok(Some((task, Event::Ended(exit(status, &usage)))));
+    /// Reads the memory of another process; fewer bytes if it ends at a page.
+    pub(in super::super) fn read_memory(task: i32, address: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let local = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let remote =
+            libc::iovec { iov_base: ptr::with_exposed_provenance_mut(address as usize), iov_len: buffer.len() };
+        // SAFETY: the kernel writes into `buffer` only, at most its length, and checks the other address.
+        let n = unsafe { libc::process_vm_readv(task, &raw const local, 1, &raw const remote, 1, 0) };
+        if n < 0 { Err(io::Error::last_os_error()) } else { Ok(n as usize) }
     }
-    let signal = libc::WSTOPSIG(status);
-    let event = match status >> 16 {
-        libc::PTRACE_EVENT_SECCOMP => Event::Call,
-        libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => Event::Stopped,
-        0 => Event::Signal(signal),
-        _ => Event::Signal(0),
-    };
-    Ok(Some((task, event)))
-}
 
-/// The call at which a task is stopped.
-pub(super) fn traced_call(task: u32) -> io::Result<Call> {
-    // SAFETY: zeroes are a valid description.
-    let mut info: libc::ptrace_syscall_info = unsafe { mem::zeroed() };
-    // SAFETY: the kernel writes at most as many bytes as is said.
-    let n = unsafe {
-        let size = size_of::<libc::ptrace_syscall_info>();
-        libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, task as libc::pid_t, size, &raw mut info)
-    };
-    if n <= 0 || info.op != libc::PTRACE_SYSCALL_INFO_SECCOMP {
-        return Err(io::Error::other("the kernel does not describe system calls"));
+    /// What a tracer is told of a task.
+    pub(in super::super) enum Event {
+        /// It is about to make a watched call.
+        Call,
+        /// It is stopped as a whole, as by the key for suspending.
+        Stopped,
+        /// It goes on with this signal, or with none (0).
+        Signal(i32),
+        /// It has ended.
+        Ended(Exit),
     }
-    // SAFETY: for this kind the kernel fills this member.
-    let seccomp = unsafe { info.u.seccomp };
-    Ok(Call { task: task as i32, architecture: info.arch, number: seccomp.nr as libc::c_long, arguments: seccomp.args })
-}
 
-/// Lets a stopped task go on with a signal, or with none (0); one that was killed meanwhile is no error.
-pub(super) fn resume(task: u32, signal: i32) {
-    ptrace(libc::PTRACE_CONT, task, signal as usize).ok();
-}
+    /// Becomes the tracer of a process and of all that it will start; they die with this thread.
+    pub(in super::super) fn seize(pid: u32) -> io::Result<()> {
+        let options = libc::PTRACE_O_TRACESECCOMP
+            | libc::PTRACE_O_TRACECLONE
+            | libc::PTRACE_O_TRACEFORK
+            | libc::PTRACE_O_TRACEVFORK
+            | libc::PTRACE_O_EXITKILL;
+        ptrace(libc::PTRACE_SEIZE, pid, options as usize).map(drop)
+    }
 
-/// Makes the call at which a task is stopped fail as one that the kernel does not have.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn skip_call(task: u32) {
-    /// Where the number of the call stands: the sixteenth register of `struct user_regs_struct`.
-    const NUMBER: usize = 15 * size_of::<u64>();
-    // SAFETY: the offset is inside of the registers; without a call the result stays ENOSYS, set on entry.
-    unsafe { libc::ptrace(libc::PTRACE_POKEUSER, task as libc::pid_t, NUMBER, -1_i64) };
-}
+    /// A request that takes a number.
+    fn ptrace(request: libc::c_uint, pid: u32, data: usize) -> io::Result<libc::c_long> {
+        let none = ptr::null_mut::<libc::c_void>();
+        // SAFETY: the requests that are made here read and write no memory of ours.
+        let result = unsafe { libc::ptrace(request, pid as libc::pid_t, none, data) };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    }
 
-/// Elsewhere the filter refuses such calls by itself.
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) fn skip_call(_: u32) {}
+    /// The next event of any task that this thread traces; `None` if there is none now and it does not wait.
+    pub(in super::super) fn next_event(block: bool) -> io::Result<Option<(u32, Event)>> {
+        // Children of other threads are none of this one's.
+        let options = libc::__WALL | libc::__WNOTHREAD | if block { 0 } else { libc::WNOHANG };
+        let Some((task, status, usage)) = wait_for(-1, options)? else { return Ok(None) };
+        if !libc::WIFSTOPPED(status) {
+            return Ok(Some((task, Event::Ended(exit(status, &usage)))));
+        }
+        let signal = libc::WSTOPSIG(status);
+        let event = match status >> 16 {
+            libc::PTRACE_EVENT_SECCOMP => Event::Call,
+            libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => Event::Stopped,
+            0 => Event::Signal(signal),
+            _ => Event::Signal(0),
+        };
+        Ok(Some((task, event)))
+    }
 
-/// Leaves a task stopped until it is continued from outside.
-pub(super) fn leave_stopped(task: u32) {
-    ptrace(libc::PTRACE_LISTEN, task, 0).ok();
+    /// The call at which a task is stopped.
+    pub(in super::super) fn traced_call(task: u32) -> io::Result<Call> {
+        // SAFETY: zeroes are a valid description.
+        let mut info: libc::ptrace_syscall_info = unsafe { mem::zeroed() };
+        // SAFETY: the kernel writes at most as many bytes as is said.
+        let n = unsafe {
+            let size = size_of::<libc::ptrace_syscall_info>();
+            libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, task as libc::pid_t, size, &raw mut info)
+        };
+        if n <= 0 || info.op != libc::PTRACE_SYSCALL_INFO_SECCOMP {
+            return Err(io::Error::other("the kernel does not describe system calls"));
+        }
+        // SAFETY: for this kind the kernel fills this member.
+        let seccomp = unsafe { info.u.seccomp };
+        Ok(Call {
+            task: task as i32,
+            architecture: info.arch,
+            number: seccomp.nr as libc::c_long,
+            arguments: seccomp.args,
+        })
+    }
+
+    /// Lets a stopped task go on with a signal, or with none (0); one that was killed meanwhile is no error.
+    pub(in super::super) fn resume(task: u32, signal: i32) {
+        ptrace(libc::PTRACE_CONT, task, signal as usize).ok();
+    }
+
+    /// Makes the call at which a task is stopped fail as one that the kernel does not have.
+    #[cfg(target_arch = "x86_64")]
+    pub(in super::super) fn skip_call(task: u32) {
+        /// Where the number of the call stands: the sixteenth register of `struct user_regs_struct`.
+        const NUMBER: usize = 15 * size_of::<u64>();
+        // SAFETY: the offset is inside of the registers; without a call the result stays ENOSYS, set on entry.
+        unsafe { libc::ptrace(libc::PTRACE_POKEUSER, task as libc::pid_t, NUMBER, -1_i64) };
+    }
+
+    /// Elsewhere the filter refuses such calls by itself.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(in super::super) fn skip_call(_: u32) {}
+
+    /// Leaves a task stopped until it is continued from outside.
+    pub(in super::super) fn leave_stopped(task: u32) {
+        ptrace(libc::PTRACE_LISTEN, task, 0).ok();
+    }
 }
