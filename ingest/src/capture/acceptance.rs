@@ -234,6 +234,26 @@ fn paths_relative_to_folders() {
 }
 
 #[test]
+fn paths_through_open_descriptors() {
+    let body = r#"int main() {
+        char name[64];
+        int path = open("in.csv", O_PATH), here = open(".", O_PATH | O_DIRECTORY);
+        snprintf(name, 64, "/proc/self/fd/%d", path); eat(open(name, O_RDONLY));
+        snprintf(name, 64, "/dev/fd/%d/out.csv", here); close(creat(name, 0644));
+        close(open("/proc/self/cwd/more.csv", O_CREAT | O_WRONLY, 0644));
+        close(open("/proc/self/maps", O_RDONLY)); close(open("/dev/null", O_RDONLY));
+        int unnamed = open(".", O_TMPFILE | O_RDWR, 0644); write(unnamed, "x", 1);
+        snprintf(name, 64, "/proc/self/fd/%d", unnamed);
+        must(linkat(AT_FDCWD, name, AT_FDCWD, "linked.csv", AT_SYMLINK_FOLLOW) == 0, "linkat");
+    }"#;
+    by_each_way(body, &[], |place, trace, way| {
+        assert_eq!(place.reads(trace), ["bin/program", "in.csv"], "{way:?}");
+        assert_eq!(place.writes(trace), ["linked.csv", "more.csv", "out.csv"], "{way:?}");
+        assert_eq!((trace.n_temps, trace.completeness), (0, Completeness::Complete));
+    });
+}
+
+#[test]
 fn links_and_folders_that_move() {
     let place = Place::new();
     place.write("in.csv", "a,b\n");

@@ -81,7 +81,7 @@ impl Drop for Hashing {
 }
 
 /// Hashes what a descriptor is open on, whatever its name is by now; `None` unless it has these marks throughout.
-fn hash_open(file: &File, stamp: Stamp) -> Outcome {
+pub(super) fn hash_open(file: &File, stamp: Stamp) -> Outcome {
     let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     let stored = Artifacts::hash_path(&path).ok().filter(|stored| !stored.unstable)?;
     // Afterwards: whoever writes between a look and the first byte is seen now.

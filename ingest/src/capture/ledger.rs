@@ -125,19 +125,17 @@ impl Ledger {
         true
     }
 
-    /// The marks and, if that is quick, the digests of a file before it is read.
+    /// The marks and, if that is quick, the digests of a file before it is read; `None` for who may not read it.
     fn identify(&mut self, path: &Path, metadata: &Metadata) -> Option<FirstRead> {
         let stamp = Stamp::of(metadata);
-        if metadata.len() <= INLINE_BYTES_MAX {
-            // Whoever may not read it fails here as the step will.
-            let stored = Artifacts::hash_path(path).ok()?;
-            let same = fs::metadata(path).is_ok_and(|now| Stamp::of(&now) == stamp);
-            let digest = if stored.unstable || !same { Digest::Later } else { Digest::Known(Box::new(stored)) };
-            return Some(FirstRead { stamp, digest });
-        }
+        // Whoever may not open it fails here as the step will.
         let file = hashing::open(path).ok()?;
-        let digest = self.hashing.begin(file, stamp).map_or(Digest::Later, Digest::Pending);
-        Some(FirstRead { stamp, digest })
+        let digest = if metadata.len() <= INLINE_BYTES_MAX {
+            hashing::hash_open(&file, stamp).map(|stored| Digest::Known(Box::new(stored)))
+        } else {
+            self.hashing.begin(file, stamp).map(Digest::Pending)
+        };
+        Some(FirstRead { stamp, digest: digest.unwrap_or(Digest::Later) })
     }
 
     /// The step runs a file.

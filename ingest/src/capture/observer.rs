@@ -10,7 +10,7 @@ use super::ledger::{Ledger, Named};
 use super::listing::Listings;
 use super::place::{Place, Places};
 use super::role::{Role, Roles, plain};
-use super::task::{Folders, Memory, PATH_MAX, Unread, Written};
+use super::task::{Folders, Memory, PATH_MAX, Unread, Written, behind_descriptor};
 use super::trace::{Blind, Completeness, Execution, Hole, Mechanism, RoleCount, Trace};
 
 /// So many programs are kept with their arguments; the others are counted.
@@ -143,7 +143,10 @@ impl Observer {
     /// The path of a call as the task wrote it; what cannot be read is a hole.
     fn path(&mut self, task: i32, at: At) -> Option<Written> {
         match self.memory.path(task, at, &mut self.folders) {
-            Ok(written) => Some(written),
+            Ok(written) => match behind_descriptor(task, &written.path) {
+                Some(path) => Some(Written { path, folder: Some(PathBuf::from("/")) }),
+                None => Some(written),
+            },
             Err(Unread::TooLong) => None,
             Err(Unread::Unreadable) => {
                 self.miss(Blind::Unreadable);

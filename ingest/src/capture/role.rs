@@ -122,10 +122,63 @@ fn parse(line: &str) -> Result<Option<Rule>, String> {
     Ok(Some(Rule { role, test }))
 }
 
+/// Rules by what their patterns begin or end with, since most paths of a step meet most of them in vain.
+#[derive(Debug, Default)]
+struct Index {
+    /// `**/NAME/**`
+    folders: HashMap<Vec<u8>, usize>,
+    /// `**/NAME`
+    names: HashMap<Vec<u8>, usize>,
+    /// `**/*.ENDING`
+    endings: HashMap<Vec<u8>, usize>,
+    /// `/NAME/**`
+    roots: HashMap<Vec<u8>, usize>,
+    /// All others.
+    rest: Vec<usize>,
+}
+
+impl Index {
+    fn of(rules: &[Rule]) -> Self {
+        let mut index = Self::default();
+        let plain = |part: &[u8]| !part.contains(&b'*');
+        for (at, rule) in rules.iter().enumerate() {
+            let place = match &rule.test {
+                Test::Pattern { absolute, parts } => match (absolute, &parts[..]) {
+                    (true, [name, all]) if plain(name) && all == b"**" => Some((&mut index.roots, name.clone())),
+                    (false, [_, name, all]) if plain(name) && all == b"**" => Some((&mut index.folders, name.clone())),
+                    (false, [_, name]) if plain(name) => Some((&mut index.names, name.clone())),
+                    (false, [_, name]) if name.starts_with(b"*.") && plain(&name[2..]) => {
+                        Some((&mut index.endings, name[2..].to_vec()))
+                    }
+                    _ => None,
+                },
+                Test::Holds(_) => None,
+            };
+            match place {
+                // The first of two equal rules decides.
+                Some((map, key)) => drop(map.entry(key).or_insert(at)),
+                None => index.rest.push(at),
+            }
+        }
+        index
+    }
+
+    /// The first rule whose pattern is in one of the tables.
+    fn first(&self, parts: &[&[u8]], is_outside: bool) -> Option<usize> {
+        let folders = parts.iter().filter_map(|part| self.folders.get(*part));
+        let name = parts.last().copied().unwrap_or_default();
+        let dots = name.iter().enumerate().filter(|(_, byte)| **byte == b'.');
+        let endings = dots.filter_map(|(at, _)| self.endings.get(&name[at + 1..]));
+        let root = parts.first().filter(|_| is_outside).and_then(|part| self.roots.get(*part));
+        folders.chain(endings).chain(self.names.get(name)).chain(root).min().copied()
+    }
+}
+
 /// The roles of the paths that one step meets.
 #[derive(Debug)]
 pub(super) struct Roles {
     rules: Rules,
+    index: Index,
     workspace: PathBuf,
     /// Whether a folder holds a file that a rule asks for.
     holds: HashMap<PathBuf, Option<Role>>,
@@ -133,7 +186,7 @@ pub(super) struct Roles {
 
 impl Roles {
     pub(super) fn new(rules: Rules, workspace: PathBuf) -> Self {
-        Self { rules, workspace, holds: HashMap::new() }
+        Self { index: Index::of(&rules.rules), rules, workspace, holds: HashMap::new() }
     }
 
     pub(super) fn hash(&self) -> &str {
@@ -146,10 +199,14 @@ impl Roles {
         // What lies above the workspace says nothing about the files in it.
         let below = path.strip_prefix(&self.workspace).ok().filter(|_| self.workspace.parent().is_some());
         let is_outside = below.is_none();
-        let parts: Vec<&[u8]> =
-            below.map_or(whole, |below| below.as_os_str().as_bytes()).split(|b| *b == b'/').collect();
-        let parts: Vec<&[u8]> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        for at in 0..self.rules.rules.len() {
+        let text = below.map_or(whole, |below| below.as_os_str().as_bytes());
+        let parts: Vec<&[u8]> = text.split(|b| *b == b'/').filter(|part| !part.is_empty()).collect();
+        let first = self.index.first(&parts, is_outside);
+        for at in 0..self.index.rest.len() {
+            let at = self.index.rest[at];
+            if first.is_some_and(|first| first < at) {
+                break;
+            }
             let rule = &self.rules.rules[at];
             let role = match &rule.test {
                 Test::Pattern { absolute, parts: pattern } => {
@@ -161,7 +218,7 @@ impl Roles {
                 return role;
             }
         }
-        Role::Data
+        first.map_or(Role::Data, |first| self.rules.rules[first].role)
     }
 
     /// The role of the nearest folder above a path that holds what a rule asks for.
@@ -262,6 +319,28 @@ mod tests {
             ("/mnt/lake/2026/x.parquet", Role::Data),
         ] {
             assert_eq!(roles.of(Path::new(path)), role, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_index_finds_what_the_rules_say() {
+        let mut roles = roles();
+        let names =
+            ["a.csv", "x.tar.gz", "b.pyc", ".git", "usr", "site-packages", "Makefile", "lock", "c.lock", "tmp", "R"];
+        for (i, first) in names.iter().enumerate() {
+            for second in names {
+                let path = if i % 2 == 0 { "/home/ana/churn/" } else { "/" };
+                let path = PathBuf::from(format!("{path}{first}/{second}"));
+                let text = path.strip_prefix(&roles.workspace).unwrap_or(&path).as_os_str().as_bytes().to_owned();
+                let parts: Vec<&[u8]> = text.split(|b| *b == b'/').filter(|part| !part.is_empty()).collect();
+                let is_outside = !path.starts_with(&roles.workspace);
+                let plainly = roles.rules.rules.iter().find(|rule| match &rule.test {
+                    Test::Pattern { absolute, parts: pattern } => (is_outside || !absolute) && matches(pattern, &parts),
+                    Test::Holds(_) => false,
+                });
+                let plainly = plainly.map_or(Role::Data, |rule| rule.role);
+                assert_eq!(roles.of(&path), plainly, "{}", path.display());
+            }
         }
     }
 

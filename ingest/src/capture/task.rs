@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::calls::At;
 use super::kernel;
@@ -133,4 +133,33 @@ impl Folders {
     pub(super) fn forget(&mut self) {
         self.last = None;
     }
+}
+
+/// The file to which a path through `/proc` or `/dev` leads, such as that of an open descriptor.
+pub(super) fn behind_descriptor(task: i32, path: &Path) -> Option<PathBuf> {
+    let link = link_of(task, path)?;
+    // Only these lead out of `/proc`.
+    let part = link.strip_prefix("/proc").ok()?.components().nth(1)?;
+    if !["fd", "cwd", "root"].iter().any(|name| part.as_os_str() == *name) {
+        return None;
+    }
+    // The file may be made by this call, its folder is there.
+    let whole = |path: &Path| fs::canonicalize(path).ok();
+    let real = whole(&link).or_else(|| Some(whole(link.parent()?)?.join(link.file_name()?)))?;
+    (!real.starts_with("/proc") && !real.starts_with("/dev")).then_some(real)
+}
+
+/// What a task calls `/proc/self` and `/dev/stdin`, as others see it.
+fn link_of(task: i32, path: &Path) -> Option<PathBuf> {
+    let own = Path::new("/proc").join(task.to_string());
+    if let Ok(rest) = path.strip_prefix("/dev") {
+        let standard = ["stdin", "stdout", "stderr"].iter().position(|name| rest == Path::new(name));
+        return match standard {
+            Some(n) => Some(own.join("fd").join(n.to_string())),
+            None => Some(own.join("fd").join(rest.strip_prefix("fd").ok()?)),
+        };
+    }
+    let rest = path.strip_prefix("/proc").ok()?;
+    let rest_of_own = rest.strip_prefix("self").or_else(|_| rest.strip_prefix("thread-self"));
+    Some(rest_of_own.map_or_else(|_| path.to_owned(), |rest| own.join(rest)))
 }

@@ -19,6 +19,10 @@ use crate::capture::{Access, Blind, Role, Trace};
 const OF_FOLDER_MAX: usize = 1000;
 /// So many names of one kind stand in the facets.
 const NAMES_MAX: usize = 100;
+/// From so many observed calls on a person is told what they cost.
+const COSTLY_EVENTS: u64 = 1_000_000;
+/// So many calls take a second of processor time, at some 9 µs each.
+const EVENTS_A_SECOND: u64 = 110_000;
 /// Endings of files that tell a program what to do.
 const CONFIG_ENDINGS: &[&str] = &["toml", "yaml", "yml", "ini", "cfg", "conf", "env", "properties"];
 
@@ -264,6 +268,13 @@ fn notes(trace: &Trace) -> Vec<String> {
     }
     for hole in trace.holes.iter().filter(|hole| hole.kind.hides()) {
         notes.push(format!("not everything was observed: {} ({} times)", hole.kind.what(), hole.count));
+    }
+    if trace.n_events > COSTLY_EVENTS {
+        notes.push(format!(
+            "{} system calls were observed, which took some {} s of processor time; --capture declared takes none",
+            trace.n_events,
+            trace.n_events / EVENTS_A_SECOND
+        ));
     }
     for path in &trace.held_back {
         notes.push(format!(
