@@ -1,4 +1,4 @@
-//! The bench: `cargo run --release -p lineage-tests --bin speed -- [--events N | --file FILE] [--dir DIR]`.
+//! The bench: `cargo run --release -p lineage-tests --bin speed -- [--events N | --file FILE] [--dir DIR]`, or `capture`.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a harness")]
 
 use std::fs::File;
@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lineage_tests::crash::writer::now;
-use lineage_tests::speed::{append, closure, generate, load};
+use lineage_tests::speed::{Row, append, capture, closure, generate, load};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "usage: speed [--events N | --file FILE] [--dir DIR]
+       speed capture [--python PROGRAM] [--dir DIR]
   --events  how many events to generate [1000000]
   --file    events in the native format, instead of generated ones
   --dir     where to work, on the disk that is measured [the folder for temporary files]";
@@ -25,9 +26,12 @@ fn main() -> ExitCode {
         load::child(Path::new(file), Path::new(root));
         return ExitCode::SUCCESS;
     }
+    let is_capture = arguments.first().is_some_and(|what| what == "capture");
     let (mut events, mut file, mut dir) = (1_000_000, None, std::env::temp_dir());
-    for pair in arguments.chunks(2) {
+    let mut python = "python3".to_owned();
+    for pair in arguments[usize::from(is_capture)..].chunks(2) {
         match pair {
+            [key, value] if is_capture && key == "--python" => python.clone_from(value),
             [key, value] if key == "--events" => events = value.parse().unwrap(),
             [key, value] if key == "--file" => file = Some(PathBuf::from(value)),
             [key, value] if key == "--dir" => dir = value.into(),
@@ -38,6 +42,10 @@ fn main() -> ExitCode {
         }
     }
     let folder = tempfile::Builder::new().prefix("lineage-speed-").tempdir_in(dir).unwrap();
+    if is_capture {
+        tell(capture::measure(folder.path(), &python));
+        return ExitCode::SUCCESS;
+    }
     let file = file.unwrap_or_else(|| {
         let path = folder.path().join("events.ndjson");
         generate::write(events, &mut BufWriter::new(File::create(&path).unwrap())).unwrap();
@@ -48,13 +56,17 @@ fn main() -> ExitCode {
 }
 
 fn measure(folder: &Path, file: &Path) {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("{}, {cores} cores, {}\n", &now().to_string()[..10], std::env::consts::ARCH);
     let root = folder.join("store");
     let (mut rows, n) = load::measure(file, &root);
     rows.extend(load::sizes(&root, n));
     rows.extend(closure::measure(&root));
     rows.extend(append::measure(folder));
+    tell(rows);
+}
+
+fn tell(rows: Vec<Row>) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("{}, {cores} cores, {}\n", &now().to_string()[..10], std::env::consts::ARCH);
     println!("| what | measured | beside it |\n| --- | --- | --- |");
     for [what, measured, beside] in rows {
         println!("| {what} | {measured} | {beside} |");

@@ -1,6 +1,7 @@
 //! The bench: a generated history is loaded, asked and appended to, beside what the machine can do at best.
 
 pub mod append;
+pub mod capture;
 pub mod closure;
 pub mod generate;
 pub mod load;
