@@ -292,6 +292,23 @@ fn secrets_in_addresses_and_arguments_of_programs_stay_out() {
 }
 
 #[test]
+fn a_program_that_needs_other_rights_is_told_of() {
+    if !is_root() {
+        return skipped("a program of another owner: this needs root");
+    }
+    let sandbox = Sandbox::new();
+    let sudo = sandbox.path().join("sudo");
+    fs::copy("/bin/true", &sudo).expect("a program");
+    std::os::unix::fs::chown(&sudo, Some(65534), None).expect("another owner");
+    fs::set_permissions(&sudo, fs::Permissions::from_mode(0o4755)).expect("setuid");
+    let ran = sandbox.run(["run", "--", "./sudo"]);
+    ran.done();
+    let said = ran.stderr.lines().find(|line| line.contains("rights of its owner")).expect("a note");
+    assert!(said.contains("/sudo") && said.contains("--capture declared"), "{said}");
+    assert!(!sandbox.run(["run", "--capture", "declared", "--", "./sudo"]).stderr.contains("rights"));
+}
+
+#[test]
 fn nobody_can_record() {
     if !is_root() {
         return skipped("a run as nobody: this needs root");

@@ -315,6 +315,27 @@ fn a_large_file_is_hashed_before_it_is_rewritten() {
 }
 
 #[test]
+fn processes_that_never_stop_are_not_waited_for() {
+    for way in Way::ALL {
+        let place = Place::new();
+        place.write("in.csv", "a,b\n");
+        let mut launch = place.launch(&[
+            "sh",
+            "-c",
+            "cat in.csv > /dev/null; while :; do cat in.csv; done > /dev/null 2>&1 & exit 0",
+        ]);
+        (launch.ways, launch.group) = (Place::only(way), Group::New);
+        let mut started = start(&launch).expect("started");
+        assert_eq!(started.wait().expect("its end").code(), 0);
+        let group = rustix::process::Pid::from_raw(started.pid() as i32).expect("a group");
+        // It comes back, although calls may come for ever.
+        let trace = started.finish();
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
+        assert_eq!(place.reads(&trace), ["in.csv"], "{way:?}");
+    }
+}
+
+#[test]
 fn a_tracer_inside() {
     if !has("strace") {
         return;

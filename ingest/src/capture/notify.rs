@@ -5,11 +5,13 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::kernel::{self, GO};
 use super::observer::{Answer, Observer};
+use super::trace::Blind;
 
 /// How long a start may take before it counts as failed: the child needs microseconds.
 pub(super) const START_SECONDS: i64 = 10;
@@ -51,6 +53,7 @@ fn wait_for(descriptor: &impl std::os::fd::AsFd, seconds: i64, what: &str) -> Re
 fn observe(listener: &OwnedFd, stop: &AtomicBool, observer: &mut Observer) {
     /// How often it is looked whether the observation is to stop.
     const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+    let mut leaving = Leaving::default();
     loop {
         let mut polled = [PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)];
         match poll(&mut polled, Some(&LOOK)) {
@@ -59,6 +62,9 @@ fn observe(listener: &OwnedFd, stop: &AtomicBool, observer: &mut Observer) {
             Ok(_) if polled[0].revents().contains(PollFlags::IN) => {}
             // Nobody is left whom the filter watches.
             _ => return,
+        }
+        if leaving.is_over(stop) {
+            return observer.miss(Blind::StillRunning);
         }
         match kernel::receive_call(listener) {
             Ok((call, id)) => {
@@ -69,6 +75,22 @@ fn observe(listener: &OwnedFd, stop: &AtomicBool, observer: &mut Observer) {
             Err(error) if may_go_on(&error) => {}
             Err(_) => return,
         }
+    }
+}
+
+/// The time in which calls are still taken after the observation was to stop.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    since: Option<Instant>,
+}
+
+impl Leaving {
+    /// Processes that go on making calls are not waited for longer than this.
+    const GRACE: Duration = Duration::from_millis(500);
+
+    /// Whether it is over.
+    pub(super) fn is_over(&mut self, stop: &AtomicBool) -> bool {
+        stop.load(Ordering::Acquire) && self.since.get_or_insert_with(Instant::now).elapsed() > Self::GRACE
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::kernel::{self, Event, GO};
 use super::launch::Exit;
+use super::notify::Leaving;
 use super::observer::{Answer, Observer};
 use super::trace::Blind;
 
@@ -81,11 +82,20 @@ fn trace(
     observer: &mut Observer,
 ) -> Result<(), String> {
     let (mut is_probed, mut has_ended) = (false, false);
+    let mut leaving = Leaving::default();
     loop {
+        if leaving.is_over(stop) {
+            observer.miss(Blind::StillRunning);
+            break;
+        }
         // As long as the command runs, there is something to wait for.
         let (task, event) = match kernel::next_event(!has_ended) {
             Ok(Some(next)) => next,
-            Ok(None) if stop.load(Ordering::Acquire) => break,
+            // What still lives ends with this thread.
+            Ok(None) if stop.load(Ordering::Acquire) => {
+                observer.miss(Blind::StillRunning);
+                break;
+            }
             Ok(None) => {
                 std::thread::park_timeout(LOOK);
                 continue;
