@@ -228,13 +228,26 @@ impl Session {
 }
 
 impl Session {
+    /// Signs checkpoints while this command goes on writing, if that is wanted and the key is there.
+    pub(crate) fn sign_while_writing(&self) {
+        if self.config.checkpoints == Policy::Auto
+            && let Ok(signer) = signing::signer(self, None)
+        {
+            // What does not work now is told by the checkpoint at the end.
+            self.store.sign_while_writing(signer).ok();
+        }
+    }
+
     /// Signs the head of the log as the newest checkpoint, if the settings say so; what is not covered now is by the
     /// next command.
     pub(crate) fn sign_head(&self) {
         if self.config.checkpoints != Policy::Auto {
             return;
         }
-        let signed = signing::signer(self, None).and_then(|signer| Ok(self.store.proofs().advance(&signer)?));
+        let signed = signing::signer(self, None).and_then(|signer| {
+            self.store.stop_signing()?;
+            Ok(self.store.proofs().advance(&signer)?)
+        });
         match signed {
             // Who may write events need not be who holds the key.
             Err(error) if signing::is_out_of_reach(&error) => {}

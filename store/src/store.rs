@@ -15,7 +15,7 @@ use crate::event_store::{EventStore, Feeder};
 use crate::graph::{Fold, Stack, View, folder, key};
 use crate::journal::{self, Head, Journal, JournalWriter, RecordBuf};
 use crate::layout::Layout;
-use crate::proof::Proofs;
+use crate::proof::{Attestor, Proofs, Signer};
 use crate::time::Time;
 
 /// A tail of this many events is sealed when a process closes the store.
@@ -92,6 +92,8 @@ struct Writer {
     feeder: Option<Feeder>,
     /// Whether this is a bulk load, which leaves sealing to the background.
     bulk: bool,
+    /// Signs checkpoints while this process goes on writing.
+    attestor: Option<Attestor>,
     /// Joins the segments of the fold, in a bulk load.
     joining: Option<JoinHandle<Result<Stack>>>,
 }
@@ -178,6 +180,20 @@ impl Store {
             writer.feeder = Feeder::start(&self.layout.part("sled"), &self.journal)?;
         }
         Ok(())
+    }
+
+    /// From now on checkpoints are signed while events are appended, at most one a second, until
+    /// [`Store::stop_signing`].
+    pub fn sign_while_writing(&self, signer: Signer) -> Result<()> {
+        let attestor = Attestor::start(&self.layout, &self.journal, signer)?;
+        lock(&self.writer).attestor = Some(attestor);
+        Ok(())
+    }
+
+    /// Ends what [`Store::sign_while_writing`] began; the events since the last checkpoint are left to the caller.
+    pub fn stop_signing(&self) -> Result<()> {
+        let attestor = lock(&self.writer).attestor.take();
+        if attestor.is_some_and(Attestor::finish) { self.proofs().sync() } else { Ok(()) }
     }
 
     /// Appends events; each is durable, or its refusal decided, when this returns.
@@ -280,6 +296,9 @@ impl Store {
         journal.commit()?;
         if let Some(feeder) = &writer.feeder {
             feeder.wake();
+        }
+        if let Some(attestor) = &writer.attestor {
+            attestor.wake();
         }
         if fold.tail_len() >= SEAL_EVENTS {
             // The events are durable whatever becomes of the index; the next append tries again.

@@ -59,6 +59,9 @@ impl Ingest {
             check(path)?;
         }
         let session = if self.dry_run { context.open()? } else { context.open_to_write()? };
+        if !self.dry_run {
+            session.sign_while_writing();
+        }
         let mut total = Summary::default();
         let begun = Instant::now();
         for path in &self.files {

@@ -83,6 +83,7 @@ fn routes() -> Routes {
 /// Serves until a signal comes and what was accepted by then is finished.
 pub(crate) fn run(session: Session, options: Options) -> anyhow::Result<ExitCode> {
     let runtime = runtime().context("cannot start the threads of the server")?;
+    session.sign_while_writing();
     let session = Arc::new(session);
     let code = runtime.block_on(serve(Arc::clone(&session), options))?;
     // Whatever still runs is a question whose asker went away.

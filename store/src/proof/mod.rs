@@ -1,5 +1,6 @@
 //! Proofs: the tree over the journal's leaves, its tiles, signed checkpoints, and what shows that something is in it.
 
+mod attestor;
 mod base64;
 mod checkpoint;
 mod checkpoints;
@@ -18,6 +19,7 @@ mod tree;
 mod verify;
 pub mod witness;
 
+pub(crate) use attestor::Attestor;
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use checkpoints::{BadCheckpoint, Checkpoints, StoredCheckpoint, Verified};
 pub use edge::{Edge, TakeTile};

@@ -149,6 +149,20 @@ impl Proofs {
     /// Nothing is signed that contradicts the newest checkpoint: a journal that became shorter, or tiles that do not
     /// have its root, are an error.
     pub fn advance(&self, signer: &Signer) -> Result<Advanced> {
+        self.advance_to(signer, true)
+    }
+
+    /// As [`Proofs::advance`], and leaves it to [`Proofs::sync`] to make the tiles durable.
+    pub(super) fn advance_unsynced(&self, signer: &Signer) -> Result<Advanced> {
+        self.advance_to(signer, false)
+    }
+
+    /// Makes every tile durable.
+    pub fn sync(&self) -> Result<()> {
+        self.tiles.sync()
+    }
+
+    fn advance_to(&self, signer: &Signer, durable: bool) -> Result<Advanced> {
         let count = self.journal.head()?.count;
         let latest = self.checkpoints.latest()?;
         if latest.as_ref().is_some_and(|latest| latest.size() == count) || count == 0 {
@@ -161,7 +175,7 @@ impl Proofs {
         if edge.size() == count {
             return Ok(Advanced::Current(latest));
         }
-        self.grow(&mut edge, count)?;
+        self.grow(&mut edge, count, durable)?;
         let signed = SignedCheckpoint::sign(count, edge.root(), signer);
         self.checkpoints.publish(&signed)?;
         Ok(Advanced::Signed(signed))
@@ -183,7 +197,7 @@ impl Proofs {
         }
         self.tiles.clear()?;
         let mut edge = Edge::default();
-        self.grow(&mut edge, latest.size())?;
+        self.grow(&mut edge, latest.size(), true)?;
         Ok(latest.size())
     }
 
@@ -206,12 +220,12 @@ impl Proofs {
     }
 
     /// Adds the events up to a count, and writes the tiles that changed.
-    fn grow(&self, edge: &mut Edge, count: u64) -> Result<()> {
+    fn grow(&self, edge: &mut Edge, count: u64, durable: bool) -> Result<()> {
         let before: Vec<(u32, u64)> = edge.partial().map(|(level, index, _)| (level, index)).collect();
         let one_by_one = count - edge.size() <= TILES_SYNCED_ONE_BY_ONE * TILE_HASHES;
         self.journal.read_from(edge.size(), count, &mut |record| {
             edge.push(Hash::leaf(record.leaf), &mut |level, index, hashes| {
-                self.tiles.write(level, index, hashes, one_by_one)
+                self.tiles.write(level, index, hashes, durable && one_by_one)
             })
         })?;
         let mut widths = HashMap::new();
@@ -219,7 +233,7 @@ impl Proofs {
             self.tiles.write(level, index, hashes, false)?;
             widths.insert((level, index), hashes.len() as u64);
         }
-        if !one_by_one {
+        if durable && !one_by_one {
             self.tiles.sync()?;
         }
         for place in before.into_iter().chain(widths.keys().copied()) {

@@ -174,6 +174,20 @@ fn heads_and_proofs_come_from_tiles_and_from_the_journal_alike() {
 }
 
 #[test]
+fn checkpoints_are_signed_while_events_are_appended() {
+    let (_folder, store) = store();
+    store.sign_while_writing(key()).unwrap();
+    for i in 0..40 {
+        add(&store, i * 100, 100);
+    }
+    store.stop_signing().unwrap();
+    let latest = store.proofs().checkpoints().latest().unwrap().expect("a checkpoint");
+    assert!(latest.size() > 0 && latest.root() == hashes_of(&store).root(latest.size()), "{latest}");
+    let Advanced::Signed(signed) = store.proofs().advance(&key()).unwrap() else { panic!("not signed") };
+    assert_eq!(signed.root(), hashes_of(&store).root(4000));
+}
+
+#[test]
 fn nothing_is_signed_that_contradicts_the_newest_checkpoint() {
     let (_folder, store) = store();
     add(&store, 0, 300);

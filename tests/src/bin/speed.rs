@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lineage_tests::crash::writer::now;
-use lineage_tests::speed::{Row, append, capture, closure, generate, load};
+use lineage_tests::speed::{Row, append, capture, closure, generate, load, verify};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -60,6 +60,7 @@ fn measure(folder: &Path, file: &Path) {
     let (mut rows, n) = load::measure(file, &root);
     rows.extend(load::sizes(&root, n));
     rows.extend(closure::measure(&root));
+    rows.extend(verify::measure(&root, folder));
     rows.extend(append::measure(folder));
     tell(rows);
 }

@@ -6,6 +6,7 @@ pub mod closure;
 pub mod generate;
 pub mod load;
 pub mod serve;
+pub mod verify;
 
 use std::time::Duration;
 

@@ -88,6 +88,13 @@ impl Report {
         }
     }
 
+    /// Takes what the check of another part came to.
+    pub(super) fn take(&mut self, part: Self) {
+        self.checked.extend(part.checked);
+        self.damage.extend(part.damage);
+        self.notes.extend(part.notes);
+    }
+
     /// Whether a part is damaged.
     pub(super) fn has(&self, part: &str) -> bool {
         self.damage.iter().any(|finding| finding.part == part)
