@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::exit::ExitCode;
 use crate::render::{ago, align, count, size, time};
+use crate::session::Session;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -33,6 +34,8 @@ struct Facts {
     spooled: usize,
     rejects: usize,
     parts: Vec<(&'static str, u64)>,
+    /// How many events the newest checkpoint covers, and its tree head.
+    checkpoint: Option<(u64, String)>,
 }
 
 impl Status {
@@ -53,6 +56,7 @@ impl Status {
             last,
             spooled: Spool::new(&layout.part("spool")).files()?.len(),
             rejects: std::fs::read_dir(layout.part("rejects")).map_or(0, Iterator::count),
+            checkpoint: newest_checkpoint(&session),
             parts: PARTS.iter().map(|part| (*part, layout.bytes_of(part))).collect(),
         };
         let root = layout.root().display().to_string();
@@ -60,6 +64,12 @@ impl Status {
         context.terminal.print(&text)?;
         Ok(ExitCode::Done)
     }
+}
+
+/// The newest checkpoint as it stands there; `lineage verify` checks it.
+fn newest_checkpoint(session: &Session) -> Option<(u64, String)> {
+    let latest = session.store.proofs().checkpoints().latest().ok().flatten()?;
+    Some((latest.size(), latest.root().to_string()))
 }
 
 impl Facts {
@@ -77,10 +87,18 @@ impl Facts {
             "last_recorded": self.last.map(|(_, recorded)| recorded.to_string()),
             "spooled_files": self.spooled,
             "reject_files": self.rejects,
-            "last_checkpoint": null,
+            "last_checkpoint": self.checkpoint.as_ref().map(|(size, root)| json!({ "size": size, "root": root })),
             "bytes": parts,
         })
         .to_string()
+    }
+
+    fn checkpoint_text(&self) -> String {
+        match &self.checkpoint {
+            None => "none; `lineage checkpoint` signs one".to_owned(),
+            Some((size, root)) if *size == self.events => format!("covers every event, tree head {root}"),
+            Some((size, root)) => format!("covers {size} of {} events, tree head {root}", self.events),
+        }
     }
 
     fn text(&self, root: &str, context: &Context) -> String {
@@ -98,7 +116,7 @@ impl Facts {
             }
             None => row("last event", "none yet; `lineage add`, `lineage run` and `lineage ingest` record".to_owned()),
         }
-        row("last checkpoint", "none".to_owned());
+        row("last checkpoint", self.checkpoint_text());
         if self.spooled > 0 {
             row(
                 "spool",
