@@ -21,6 +21,7 @@ mod first_guesses;
 mod histories;
 mod language_properties;
 mod oracle;
+mod packs;
 mod queries;
 mod reports;
 mod run_failure;

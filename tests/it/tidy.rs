@@ -27,7 +27,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("crc32c", &["store/src/journal/", "store/src/graph/"]),
     ("ct_merkle", &["tests/src/evidence/agree.rs"]),
     ("ed25519_dalek", &["store/src/proof/key.rs"]),
-    ("flate2", &["cli/src/serve/", "query/src/report/log.rs"]),
+    ("flate2", &["cli/src/serve/", "cli/src/commands/verify/pack.rs", "query/src/report/log.rs"]),
     ("http_body_util", &["cli/src/serve/"]),
     ("hyper", &["cli/src/serve/"]),
     ("hyper_util", &["cli/src/serve/"]),

@@ -8,7 +8,7 @@ use super::checkpoint::SignedCheckpoint;
 use super::checkpoints::Checkpoints;
 use super::edge::Edge;
 use super::key::Signer;
-use super::tiles::{TILE_HASHES, Tiles};
+use super::tiles::{TILE_HASHES, Tiles, tile_path};
 use super::tree::{self, Hash, complete};
 use crate::error::{Result, StoreError};
 use crate::journal::Journal;
@@ -91,6 +91,20 @@ impl Proofs {
         let rows = size.checked_shr(8 * level).unwrap_or(0);
         let width = rows.saturating_sub(index * TILE_HASHES).min(TILE_HASHES);
         self.hashes(level, index, width as usize).map(|hashes| hashes[..width as usize].to_vec())
+    }
+
+    /// Hands over every tile of the tree of `size` events, with its path.
+    pub fn each_tile(&self, size: u64, f: &mut dyn FnMut(String, Vec<u8>) -> Result<()>) -> Result<()> {
+        let (mut level, mut rows) = (0, size);
+        while rows > 0 {
+            for index in 0..rows.div_ceil(TILE_HASHES) {
+                let hashes = self.tile(level, index, size)?;
+                let path = tile_path(level, index, hashes.len() as u64);
+                f(path, hashes.iter().flat_map(|hash| hash.0).collect())?;
+            }
+            (level, rows) = (level + 1, rows / TILE_HASHES);
+        }
+        Ok(())
     }
 
     fn check(&self, size: u64) -> Result<()> {

@@ -53,7 +53,7 @@ fn check_checkpoint(text: &str, scope: &Scope<'_>, report: &mut Report) -> Resul
     compare(&signed, scope, report)
 }
 
-fn told_signature(signed: &SignedCheckpoint, key: &VerifierKey, scope: &Scope<'_>, report: &mut Report) {
+pub(super) fn told_signature(signed: &SignedCheckpoint, key: &VerifierKey, scope: &Scope<'_>, report: &mut Report) {
     let trust =
         if scope.key.is_some() { "that was given" } else { "that the file itself names; give yours with --key" };
     let events = count(signed.size(), "event");

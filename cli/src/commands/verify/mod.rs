@@ -3,6 +3,7 @@
 mod anchors;
 mod file;
 mod impact;
+mod pack;
 mod parts;
 mod repair;
 mod report;
@@ -24,6 +25,7 @@ EXAMPLES
   lineage verify --require-anchor --checkpoint FILE       exit code 1 unless it does
   lineage verify --incremental                            only what came since the last time
   lineage verify churn-v4.proof                           a file that `lineage prove` wrote
+  lineage verify pack/                                    a folder that `lineage report` wrote
   lineage verify --repair    restore what is damaged from the second copy of each event
 
 VERDICTS
@@ -38,8 +40,8 @@ The exit code is 0 for the first two, 4 for the others, and 1 with --require-anc
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Verify {
-    /// A proof file or a checkpoint that was handed out, checked without a store [default: the store]
-    #[arg(value_name = "FILE", conflicts_with_all = ["full", "incremental", "repair"])]
+    /// A pack, a proof file or a checkpoint that was handed out, checked without a store [default: the store]
+    #[arg(value_name = "PATH", conflicts_with_all = ["full", "incremental", "repair"])]
     path: Option<PathBuf>,
     /// Print the second verifier, a Python program that needs nothing else
     #[arg(long, exclusive = true)]
@@ -87,7 +89,7 @@ impl Verify {
         let key = self.key.as_ref().map(|named| &named.0);
         let scope = Scope { context, anchors: &anchors, key, incremental: self.incremental };
         if let Some(path) = &self.path {
-            let report = file::check(path, &scope)?;
+            let report = if path.is_dir() { pack::check(path, &scope) } else { file::check(path, &scope)? };
             report.tell(context)?;
             return Ok(report.exit_code(self.require_anchor));
         }
