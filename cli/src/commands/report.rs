@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use lineage_query::report::{self, Order, Partition, Proofs, Report, ReportError};
 use lineage_store::Store;
 use lineage_store::graph::View;
+use lineage_store::proof::{SignedCheckpoint, TILE_HASHES, tile_path};
 use lineage_store::time::Time;
 use serde_json::json;
 
@@ -16,6 +17,7 @@ use crate::exit::{ExitCode, Problem};
 use crate::render::{clean, count, size};
 use crate::session::Session;
 use crate::signals;
+use crate::signing;
 
 const EXAMPLES: &str = "\
 EXAMPLES
@@ -198,7 +200,7 @@ impl ReportCommand {
             params: &self.param,
             whole: question::whole_events(session),
             log: log_of(&session.store),
-            proofs: Proofs::default(),
+            proofs: proofs_of(session, size.unwrap_or(view.count()).into())?,
             tool: env!("CARGO_PKG_VERSION"),
             digest_of_file: &question::digest_of_file,
         };
@@ -237,6 +239,39 @@ impl ReportCommand {
         summary.notes.iter().for_each(|note| terminal.note(&clean(note)));
         Ok(())
     }
+}
+
+/// The proofs of the first events: head and tiles of their tree, and its checkpoint if the log can be signed here.
+///
+/// The checkpoint is of just these events, so that a pack of an older position is the same whenever it is written.
+fn proofs_of(session: &Session, size: u64) -> anyhow::Result<Proofs> {
+    let proofs = session.store.proofs();
+    let root = proofs.root_at(size)?;
+    let mut pack = Proofs { head: Some(root.to_string()), ..Proofs::default() };
+    // A report makes no key: what was never signed is not signed for it.
+    let Some(Ok(key)) = signing::public_key(session)? else { return Ok(pack) };
+    let signed = match signing::signer(session, None) {
+        Ok(signer) => Some(SignedCheckpoint::sign(size, root, &signer)),
+        Err(error) => {
+            session.context.terminal.note(&format!("the pack has no checkpoint of its own position: {error}"));
+            None
+        }
+    };
+    let Some(signed) = signed else { return Ok(pack) };
+    pack.checkpoint = Some(signed.to_string().into_bytes());
+    pack.key = Some(format!("{key}\n").into_bytes());
+    for level in 0.. {
+        let rows = size.checked_shr(8 * level).unwrap_or(0);
+        if rows == 0 {
+            break;
+        }
+        for index in 0..rows.div_ceil(TILE_HASHES) {
+            let hashes = proofs.tile(level, index, size)?;
+            let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
+            pack.tiles.push((tile_path(level, index, hashes.len() as u64), bytes));
+        }
+    }
+    Ok(pack)
 }
 
 /// The log of a store, to be read in order.

@@ -6,7 +6,7 @@ use super::contents::{Answered, Asking, Contents};
 use super::folder::Entry;
 use super::log::EVENTS_FILE;
 use super::rows::{Partition, Written};
-use super::{Pack, ReportError, SCHEMA, Summary, summary};
+use super::{KEY_FILE, Pack, ReportError, SCHEMA, Summary, summary};
 
 /// The name of the manifest.
 const MANIFEST_FILE: &str = "manifest.json";
@@ -14,7 +14,7 @@ const MANIFEST_FILE: &str = "manifest.json";
 /// Writes the summaries and the manifest, which comes last: a folder without it is no pack.
 pub(super) fn finish(pack: &Pack<'_>, asking: &Asking<'_>, mut contents: Contents) -> Result<Summary, ReportError> {
     if contents.others.iter().all(|entry| entry.path != "checkpoint") {
-        contents.notes.push("the store has no signed checkpoint, so the pack proves nothing about the log".to_owned());
+        contents.notes.push("the log is not signed here, so the pack proves nothing about it".to_owned());
     }
     contents.notes.sort();
     contents.notes.dedup();
@@ -56,7 +56,8 @@ pub(super) fn finish(pack: &Pack<'_>, asking: &Asking<'_>, mut contents: Content
         "notes": contents.notes,
         "proofs": asking.order.proofs.checkpoint.as_ref().map(|_| json!({
             "checkpoint": "checkpoint",
-            "tiles": "tiles",
+            "key": asking.order.proofs.key.as_ref().map(|_| KEY_FILE),
+            "tiles": (!asking.order.proofs.tiles.is_empty()).then_some("tiles"),
         })),
         "queries": contents.queries.iter().map(|asked| json!({
             "exact": asked.exact,

@@ -42,6 +42,9 @@ use rows::Rows;
 /// The name of the format of packs.
 pub const SCHEMA: &str = "lineage.pack/1";
 
+/// The name of the public key in a pack.
+const KEY_FILE: &str = "log.vkey";
+
 /// Calls for each event from a position up to, not including, another, in order, with its position and leaf.
 pub type ReadLog =
     Arc<dyn Fn(u64, u64, &mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> + Send + Sync>;
@@ -51,9 +54,11 @@ pub type ReadLog =
 pub struct Proofs {
     /// Root of the tree over the first events up to the position, standard base64.
     pub head: Option<String>,
-    /// The signed checkpoint.
+    /// The signed checkpoint of just these events.
     pub checkpoint: Option<Vec<u8>>,
-    /// The tiles, by their paths below `tiles/`.
+    /// The public key of the log.
+    pub key: Option<Vec<u8>>,
+    /// The tiles of the tree of these events, by their paths below `tiles/`.
     pub tiles: Vec<(String, Vec<u8>)>,
     /// The verifier.
     pub verifier: Option<Vec<u8>>,
@@ -196,7 +201,8 @@ fn event_reader(log: ReadLog) -> ReadEvent {
 /// Files that are taken over as they are.
 fn proofs(proofs: &Proofs, folder: &Folder) -> Result<Vec<Entry>, ReportError> {
     let mut entries = Vec::new();
-    for (path, bytes) in [("checkpoint", &proofs.checkpoint), ("verify.py", &proofs.verifier)] {
+    let single = [("checkpoint", &proofs.checkpoint), (KEY_FILE, &proofs.key), ("verify.py", &proofs.verifier)];
+    for (path, bytes) in single {
         if let Some(bytes) = bytes {
             entries.push(folder.write(path, bytes)?);
         }

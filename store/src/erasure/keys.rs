@@ -12,6 +12,8 @@ use super::cipher::{HEAD_BYTES, KEY_ID_BYTES, key_id};
 use crate::digest::{from_hex, to_hex};
 use crate::error::{Result, StoreError};
 
+/// The file of the key that signs checkpoints, which backups keep as it is.
+const LOG_KEY: &str = "log.key";
 /// The name of the key of values without a subject.
 const STORE_KEY: &str = "store";
 /// The folder of the keys of subjects.
@@ -201,6 +203,12 @@ impl Keys {
         let mut text = String::new();
         let Some(folder) = &self.shared.folder else { return Ok(text) };
         let mut names = vec![STORE_KEY.to_owned()];
+        let log = folder.join(LOG_KEY);
+        match fs::read(&log) {
+            Ok(bytes) => text.extend([LOG_KEY, " ", &to_hex(&bytes), "\n"]),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::io("read", &log)(error)),
+        }
         let subjects = folder.join(SUBJECTS);
         match fs::read_dir(&subjects) {
             Ok(entries) => {
@@ -229,6 +237,11 @@ impl Keys {
         let mut count = 0;
         for (n, line) in text.lines().enumerate() {
             let (name, hex) = line.split_once(' ').ok_or_else(|| wrong(n))?;
+            if let (LOG_KEY, Some(bytes)) = (name, from_hex(hex.as_bytes())) {
+                put_log_key(&folder.join(LOG_KEY), &bytes)?;
+                count += 1;
+                continue;
+            }
             let subject = name.strip_prefix("subjects/");
             let is_name =
                 name == STORE_KEY || subject.is_some_and(|s| s.len() == 64 && from_hex(s.as_bytes()).is_some());
@@ -246,6 +259,18 @@ impl Keys {
             STORE_KEY => file_of(folder, name),
             name => file_of(folder, &format!("{SUBJECTS}/{name}")),
         })
+    }
+}
+
+/// Writes the key that signs checkpoints; leaves one alone that is there.
+fn put_log_key(path: &Path, bytes: &[u8]) -> Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            let written = file.write_all(bytes).and_then(|()| file.sync_all());
+            written.map_err(StoreError::io("write", path))
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::io("create", path)(error)),
     }
 }
 

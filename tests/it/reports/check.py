@@ -3,6 +3,7 @@
 Usage: check.py BINARY FOLDER; the folder holds a store and the packs that the test wrote.
 """
 
+import base64
 import gzip
 import hashlib
 import json
@@ -77,6 +78,32 @@ def check_events(folder):
         position += 1
     assert position == log["size"] and len(leaves) == events["count"]
     return leaves
+
+
+def root(hashes):
+    """RFC 6962: the root of the tree over the hashes of leaves."""
+    if len(hashes) <= 1:
+        return hashes[0] if hashes else hashlib.sha256(b"").digest()
+    split = 1
+    while split * 2 < len(hashes):
+        split *= 2
+    return hashlib.sha256(b"\x01" + root(hashes[:split]) + root(hashes[split:])).digest()
+
+
+def check_proofs(folder):
+    """The head is that of the events; checkpoint and tiles are of just these."""
+    said = manifest(folder)
+    log = said["log"]
+    if log["first"] != 0:
+        return
+    lines = gzip.decompress((folder / said["events"]["path"]).read_bytes()).splitlines()
+    leaves = [hashlib.sha256(b"\x00" + line.split(b'"leaf":', 1)[1][:-1]).digest() for line in lines]
+    head = base64.b64encode(root(leaves)).decode()
+    assert log["head"] == head, folder
+    _, size, told = (folder / said["proofs"]["checkpoint"]).read_text().split("\n\n")[0].split("\n")
+    assert (int(size), told) == (log["size"], head), folder
+    tile = b"".join(leaves[:256])
+    assert (folder / said["proofs"]["tiles"] / f"tile/0/000.p/{len(leaves)}").read_bytes() == tile
 
 
 def check_days():
@@ -202,6 +229,7 @@ def main():
         for table in manifest(folder)["tables"]:
             check_table(folder, table)
         check_events(folder)
+        check_proofs(folder)
     check_days()
     check_increment()
     leaves = check_events(ROOT / "pack0")
