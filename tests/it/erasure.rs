@@ -202,6 +202,22 @@ fn collecting_finishes_what_was_interrupted() {
     sandbox.run(["get", "dataset", "a", "-o", "-"]).done();
 }
 
+/// What was only too large, or on the seal list, belongs to nobody: it is erased by its event.
+#[test]
+fn what_an_event_keeps_of_nobody_is_erased_by_its_id() {
+    let sandbox = Sandbox::new();
+    let large = "x".repeat(20_000);
+    for n in 0..2 {
+        sandbox.ingest(&format!(
+            r#"{{"v":1,"kind":"transform","id":"big-{n}","run":"r{n}","facets":{{"text":"{large}"}}}}"#
+        ));
+    }
+    let erased = json_of(&sandbox, &["erase", "event:big-0", "--basis", "holds an address"]);
+    assert_eq!((&erased["payloads"], &erased["keys"]), (&json!(1), &json!(0)));
+    assert_eq!(walk::files(&sandbox.store().join("payloads")).len(), 1, "that of the other event stays");
+    sandbox.run(["verify"]).done();
+}
+
 /// P10: a missing value is covered by an erasure, or it is damage.
 #[test]
 fn a_value_that_is_missing_without_a_word_is_damage() {

@@ -27,6 +27,12 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let is_capture = arguments.first().is_some_and(|what| what == "capture");
+    if let [what, root, out] = arguments.as_slice()
+        && what == "report"
+    {
+        load::report_child(Path::new(root), Path::new(out));
+        return ExitCode::SUCCESS;
+    }
     let (mut events, mut file, mut dir) = (1_000_000, None, std::env::temp_dir());
     let mut python = "python3".to_owned();
     for pair in arguments[usize::from(is_capture)..].chunks(2) {
@@ -59,6 +65,7 @@ fn measure(folder: &Path, file: &Path) {
     let root = folder.join("store");
     let (mut rows, n) = load::measure(file, &root);
     rows.extend(load::sizes(&root, n));
+    rows.extend(load::report(&root, n));
     rows.extend(closure::measure(&root));
     rows.extend(verify::measure(&root, folder));
     rows.extend(append::measure(folder));

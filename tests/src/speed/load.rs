@@ -1,12 +1,15 @@
-//! Loading a file as `lineage ingest` does, in a process of its own so that its memory is known.
+//! Loading a file as `lineage ingest` does, and the whole report of it, in processes of their own so that their memory is known.
 
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lineage_ingest::file::{Format, Options, ingest};
-use lineage_store::{Layout, Store};
+use lineage_query::report::{Order, Partition, Proofs, Report, write};
+use lineage_store::{Layout, Store, read_leaf};
 
 use super::{Row, rate};
 use crate::crash::writer::now;
@@ -33,10 +36,7 @@ pub fn child(file: &Path, root: &Path) {
     let loaded = begun.elapsed();
     store.close(Duration::MAX).unwrap();
     let closed = begun.elapsed();
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
-    let peak = peak.split_whitespace().next().unwrap_or("0");
-    println!("{events} {} {} {peak}", loaded.as_micros(), closed.as_micros());
+    println!("{events} {} {} {}", loaded.as_micros(), closed.as_micros(), peak());
 }
 
 /// Loads a file; the rows, and the number of events.
@@ -62,6 +62,61 @@ pub fn measure(file: &Path, root: &Path) -> (Vec<Row>, u64) {
         ["load: peak memory".into(), format!("{} MB", peak / 1024), String::new()],
     ];
     (rows, events)
+}
+
+/// Writes the whole report of a store; seconds and peak memory in kB on standard output.
+pub fn report_child(root: &Path, out: &Path) {
+    let begun = Instant::now();
+    let store = Store::open(root).unwrap();
+    let view = store.view().unwrap();
+    let (journal, whole) = (store.journal().clone(), store.journal().clone());
+    let order = Order {
+        report: &Report::Full,
+        view: &view,
+        size: None,
+        as_of: None,
+        since: 0,
+        partition: Partition::None,
+        events: true,
+        environments: &[],
+        params: &[],
+        whole: Rc::new(move |position| {
+            let record = whole.get(position.into())?;
+            read_leaf(&record.leaf, record.received.is_some()).map(|(event, ..)| event)
+        }),
+        log: Arc::new(move |from, to, each| {
+            journal.read_from(from, to, &mut |record| each(record.position, record.leaf))
+        }),
+        proofs: Proofs::default(),
+        tool: "bench",
+        digest_of_file: &|_| Err("none".to_owned()),
+    };
+    let summary = write(&order, out).unwrap();
+    println!("{} {} {}", begun.elapsed().as_micros(), summary.bytes, peak());
+}
+
+/// Writes the whole report in a process of its own.
+pub fn report(root: &Path, events: u64) -> Vec<Row> {
+    let out = root.with_extension("pack");
+    let output = Command::new(std::env::current_exe().unwrap()).arg("report").arg(root).arg(&out).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let figures: Vec<u64> = said.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    let [micros, bytes, peak] = figures[..] else { panic!("{said}") };
+    std::fs::remove_dir_all(&out).unwrap();
+    let took = Duration::from_micros(micros);
+    vec![
+        ["report full".into(), format!("{:.1} s", took.as_secs_f64()), format!("{} MB of files", bytes / 1_000_000)],
+        ["report full: rate".into(), rate(events, took), String::new()],
+        ["report full: peak memory".into(), format!("{} MB", peak / 1024), String::new()],
+    ]
+}
+
+/// The most memory that this process had, in kB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
+    peak.split_whitespace().next().and_then(|peak| peak.parse().ok()).unwrap_or(0)
 }
 
 /// Bytes of each part of the store for one event.
