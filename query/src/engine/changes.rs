@@ -1,11 +1,13 @@
 //! What changed in a set: what entered and left it between two times, and by which event; or between two sets.
 
+use std::cell::OnceCell;
+
 use arrow::record_batch::RecordBatch;
-use lineage_store::graph::{Position, Subject};
+use lineage_store::graph::{Fact, Position, Subject};
 use lineage_store::time::Time;
 
 use super::attribute::Node;
-use super::bits::{Bits, Nodes};
+use super::bits::Nodes;
 use super::plan::Plan;
 use super::rows::{Shape, node_columns, ordered};
 use super::world::World;
@@ -49,7 +51,7 @@ pub(super) fn explain(
     as_of: &AsOf<'_>,
 ) -> bool {
     let instants = instants(world, plan, from, to);
-    let search = Search { world, from, as_of, instants: &instants };
+    let search = Search { world, from, as_of, instants: &instants, facts: OnceCell::new() };
     let exact = instants.len() <= INSTANTS_MAX;
     if exact {
         let mut left: Vec<&mut Change> = changes.iter_mut().collect();
@@ -113,6 +115,8 @@ struct Search<'a> {
     from: Time,
     as_of: &'a AsOf<'a>,
     instants: &'a [Time],
+    /// Every visible fact, once it is asked for.
+    facts: OnceCell<Vec<Fact>>,
 }
 
 impl Search<'_> {
@@ -139,47 +143,45 @@ impl Search<'_> {
         let instant = self.instants[at];
         let just_before = Time(instant.0.saturating_sub(1)).max(self.from);
         let before = (self.as_of)(just_before);
+        let view = &self.world.view;
+        let first = (0..view.count()).find(|e| view.sees(*e) && view.time(*e) == instant);
         for change in changes {
+            // What a budget cut off stays without its event.
+            if !self.world.budget.step() {
+                return;
+            }
             let had_changed = before.as_ref().is_some_and(|nodes| has(nodes, change.node, self.world) == change.added);
             if !had_changed {
                 change.at = Some(instant);
-                change.because = self.event_at(instant, change.node);
+                change.because = self.event_at(instant, change.node).or(first);
             }
         }
     }
 
-    /// The first event of an instant that speaks of a node, else the first.
+    /// The first event of an instant that speaks of a node.
     fn event_at(&self, instant: Time, node: Node) -> Option<Position> {
         let view = &self.world.view;
-        let mut events = (0..view.count()).filter(|e| view.sees(*e) && view.time(*e) == instant);
-        let first = events.next()?;
-        let mut all = std::iter::once(first).chain(events);
-        let about = self.touching(node);
-        Some(all.find(|e| about.contains(*e)).unwrap_or(first))
+        self.touching(node).into_iter().filter(|e| view.sees(*e) && view.time(*e) == instant).min()
     }
 
     /// The events that use, make or describe a node.
-    fn touching(&self, node: Node) -> Bits {
+    fn touching(&self, node: Node) -> Vec<Position> {
         let view = &self.world.view;
-        let mut events = Bits::default();
+        let mut events = Vec::new();
         match node {
-            Node::Agent(agent) => return Bits::of((0..view.count()).filter(|e| view.actor(*e) == agent)),
-            Node::Step(e) | Node::Event(e) => return Bits::of(self.world.events_of(view.leader(e))),
+            Node::Agent(agent) => return (0..view.count()).filter(|e| view.actor(*e) == agent).collect(),
+            Node::Step(e) | Node::Event(e) => return self.world.events_of(view.leader(e)).into_iter().collect(),
             Node::Version(version) => {
-                view.makers(version, |event| {
-                    events.insert(event);
-                });
-                view.uses(version, |event, _| {
-                    events.insert(event);
-                });
-                for fact in view.facts() {
+                view.makers(version, |event| events.push(event));
+                view.uses(version, |event, _| events.push(event));
+                for fact in self.facts.get_or_init(|| view.facts()) {
                     let concerns = match fact.subject {
                         Subject::Version(v) => v == version,
                         Subject::Entity(e) => e == view.entity(version),
                         Subject::Event(_) => false,
                     };
                     if concerns {
-                        events.insert(fact.event);
+                        events.push(fact.event);
                     }
                 }
             }
