@@ -1,7 +1,9 @@
 //! The server as its endpoints see it: the store, the writer, who may do what, and what is counted.
 
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lineage_query::TreeHead;
 use lineage_store::graph::View;
 use lineage_store::time::Time;
 use lineage_store::{StoreError, read_leaf};
@@ -12,6 +14,7 @@ use super::limits::Limits;
 use super::metrics::Metrics;
 use super::reply::Refused;
 use super::writer::Writer;
+use crate::commands::question;
 use crate::session::Session;
 
 /// So many questions are answered at once; each may use a whole core.
@@ -41,6 +44,8 @@ pub(crate) struct App {
     waiting: Semaphore,
     /// The newest view, with the number of events that the journal had.
     view: Mutex<Option<(u64, Arc<View>)>>,
+    /// The newest tree head that was asked for, with the number of events that it covers.
+    root: Arc<Mutex<Option<(u64, String)>>>,
 }
 
 impl App {
@@ -67,6 +72,7 @@ impl App {
             questions,
             waiting,
             view: Mutex::default(),
+            root: Arc::default(),
         }
     }
 
@@ -93,6 +99,21 @@ impl App {
         let view = Arc::new(view);
         *newest = Some((view.count().into(), Arc::clone(&view)));
         Ok(view)
+    }
+
+    /// Tree heads; that of the newest answer is kept, as most questions are asked at one position.
+    pub(crate) fn tree_head(&self) -> TreeHead {
+        let (kept, find) = (Arc::clone(&self.root), question::tree_head(&self.session));
+        Rc::new(move |size| {
+            if let Some((covered, root)) = &*kept.lock().unwrap_or_else(PoisonError::into_inner)
+                && *covered == size
+            {
+                return Ok(root.clone());
+            }
+            let root = find(size)?;
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((size, root.clone()));
+            Ok(root)
+        })
     }
 
     /// Reads whole events, from the journal.

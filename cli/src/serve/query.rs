@@ -212,7 +212,7 @@ fn answered(
         environments: &app.session.config.environments,
         graph: format.nodes_max(),
         events: question::whole_events(&app.session),
-        head: Some(question::tree_head(&app.session)),
+        head: Some(app.tree_head()),
         limits: asked.limits(gone),
         digest_of_file: &|_| {
             Err("the server reads no files; write the digest that `lineage show ./file` prints".to_owned())
