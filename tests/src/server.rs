@@ -118,6 +118,12 @@ impl Server {
         self.end();
     }
 
+    /// Waits until it ends by itself; its exit code and standard error.
+    pub fn wait(mut self) -> (i32, String) {
+        let status = self.child.take().unwrap().wait().unwrap();
+        (status.code().unwrap_or(-1), self.said.take().unwrap().join().unwrap())
+    }
+
     /// Sends it a signal such as `TERM` and waits for its end; its exit code and standard error.
     pub fn stop(mut self, signal: &str) -> (i32, String) {
         signal_to(self.id(), signal);

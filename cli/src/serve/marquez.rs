@@ -1,10 +1,14 @@
 //! The reads of Marquez, each also `asOf` an instant and `knownAt` a position or an instant.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Response;
 use lineage_ingest::marquez::{self, DEPTH, LIMIT, LIMIT_MAX, NodeId, Page, Reads, Search, Window};
+use lineage_store::event::Event;
 use lineage_store::graph::View;
 use lineage_store::time::Time;
 use serde::Serialize;
@@ -133,11 +137,14 @@ async fn answer<T: Serialize>(
     let bytes = call.app.read(move |app| {
         let view = moment.view(app)?;
         let store = &app.session.store;
-        let reads = Reads {
-            view: &view,
-            event: &|position| app.event(position),
-            outlined: &|position| store.outlined(&app.session.keys, position.into()),
+        // A job and its runs are told by the same events, each of which may take a frame of the journal to read.
+        let known = RefCell::new(HashMap::new());
+        let event = |position| match known.borrow_mut().entry(position) {
+            Entry::Occupied(known) => Ok(Event::clone(known.get())),
+            Entry::Vacant(place) => app.event(position).map(|event| place.insert(event).clone()),
         };
+        let outlined = |position: u32| store.outlined(&app.session.keys, position.into());
+        let reads = Reads { view: &view, event: &event, outlined: &outlined };
         let value = read(&reads);
         // Whatever came out, a bad page under it is the first thing to say.
         view.check().map_err(|error| Refused::store(&error))?;

@@ -105,6 +105,16 @@ impl Appender {
         }
     }
 
+    /// Whether nothing is recorded any more until the store is opened again, as an error of unknown outcome makes it.
+    fn is_poisoned(&self, error: &StoreError) -> bool {
+        let again = || self.session.store.append(Vec::new(), self.session.context.now());
+        match error {
+            StoreError::Poisoned => true,
+            StoreError::Io { .. } => matches!(again(), Err(StoreError::Poisoned)),
+            _ => false,
+        }
+    }
+
     /// Appends the events of several requests with one sync, and answers each.
     fn append(&self, batch: Vec<Waiting>) {
         let begun = Instant::now();
@@ -130,7 +140,7 @@ impl Appender {
                 }
             }
             Err(error) => {
-                if matches!(error, StoreError::Poisoned) {
+                if self.is_poisoned(&error) {
                     self.failed.store(true, Ordering::Release);
                 }
                 for (_, done, room) in asked {

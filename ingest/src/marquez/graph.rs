@@ -122,7 +122,7 @@ pub fn graph(reads: &Reads<'_>, node: &NodeId, depth: usize) -> Result<Graph> {
             Key::Job(namespace, name) => {
                 let (namespace, name) = (view.text(*namespace), view.text(*name));
                 let Some(summary) = jobs.find(namespace, name) else { continue };
-                ("JOB", Data::Job(Box::new(job::of_summary(reads, namespace, name, summary)?)))
+                ("JOB", Data::Job(Box::new(job::of_summary(reads, namespace, name, summary, job::LATEST_RUN)?)))
             }
         };
         let edge =

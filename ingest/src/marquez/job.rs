@@ -11,8 +11,10 @@ use super::facets::{self, Facets};
 use super::run::{self, Run};
 use super::{Page, Reads, node};
 
-/// So many runs are shown with a job.
+/// So many runs are shown with a job that is asked for by name.
 const LATEST_RUNS: usize = 10;
+/// So many with each of several jobs.
+pub(super) const LATEST_RUN: usize = 1;
 
 /// A job as it is now.
 #[derive(Clone, Debug, Serialize)]
@@ -117,17 +119,18 @@ pub fn jobs(reads: &Reads<'_>, namespace: &str, page: Page) -> Result<JobList> {
     let mut found: Vec<_> = jobs.iter().filter(|(here, ..)| *here == namespace).collect();
     found.sort_by_key(|(_, name, _)| *name);
     let total_count = found.len();
-    let one = |(namespace, name, job): (&str, &str, &Summary)| of_summary(reads, namespace, name, job);
+    let one = |(namespace, name, job): (&str, &str, &Summary)| of_summary(reads, namespace, name, job, LATEST_RUN);
     Ok(JobList { jobs: page.of(found).into_iter().map(one).collect::<Result<_>>()?, total_count })
 }
 
 /// One job; `None` if there is none.
 pub fn job(reads: &Reads<'_>, namespace: &str, name: &str) -> Result<Option<Job>> {
     let jobs = Jobs::of(reads.view);
-    jobs.find(namespace, name).map(|job| of_summary(reads, namespace, name, job)).transpose()
+    jobs.find(namespace, name).map(|job| of_summary(reads, namespace, name, job, LATEST_RUNS)).transpose()
 }
 
-pub(super) fn of_summary(reads: &Reads<'_>, namespace: &str, name: &str, job: &Summary) -> Result<Job> {
+/// A job with so many of its runs.
+pub(super) fn of_summary(reads: &Reads<'_>, namespace: &str, name: &str, job: &Summary, n_runs: usize) -> Result<Job> {
     let view = reads.view;
     let telling = job.telling(view);
     let (inputs, outputs) = run::names(reads, &telling)?;
@@ -140,7 +143,7 @@ pub(super) fn of_summary(reads: &Reads<'_>, namespace: &str, name: &str, job: &S
     tags.sort();
     tags.dedup();
     let newest = job.newest_attempts(view);
-    let latest = newest.into_iter().take(LATEST_RUNS).map(|leader| run::of_attempt(reads, leader));
+    let latest = newest.into_iter().take(n_runs).map(|leader| run::of_attempt(reads, leader));
     let latest_runs = latest.collect::<Result<Vec<_>>>()?;
     let parent = parent(&all);
     let own = facets::under(&all, "job.");

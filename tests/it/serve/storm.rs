@@ -12,8 +12,9 @@ use lineage_store::journal::Journal;
 use lineage_tests::front::{Fate, Front};
 use lineage_tests::http::Connection;
 use lineage_tests::random::Random;
-use lineage_tests::sandbox::Sandbox;
+use lineage_tests::sandbox::{Sandbox, binary};
 use lineage_tests::server::{Server, signal_to};
+use lineage_tests::strace;
 
 use super::basics::run_event;
 use super::{seed, size};
@@ -210,4 +211,41 @@ fn bodies_that_rest_in_memory_are_limited_together() {
     assert!(statuses.contains(&503) && statuses.contains(&408), "one does not fit, the others rest: {statuses:?}");
     assert!(server.metric("lineage_refused_total{reason=\"memory\"}") > 0);
     server.post("/api/v1/lineage", &event(0)).is(201);
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_acknowledged_and_the_server_ends() {
+    if !strace::is_there() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let mut told = 0;
+    for when in [1, 2, 7] {
+        let trace = sandbox.path().join("trace");
+        let mut command = strace::command(&format!("fdatasync:error=EIO:when={when}+"), &trace, binary());
+        command.args(["--json", "--actor", "ana", "serve", "--listen", "127.0.0.1:0"]).current_dir(sandbox.path());
+        let server = Server::of(&mut command);
+        let mut connection = server.connect();
+        let mut statuses = Vec::new();
+        // It ends by itself, and with it the connection.
+        while let Ok(answer) = connection.post("/api/v1/lineage", event(told + statuses.len()).as_bytes()) {
+            statuses.push(answer.status);
+        }
+        let good = statuses.iter().take_while(|status| **status == 201).count();
+        assert!(good < when && statuses[good..].iter().all(|status| *status == 503), "{when}: {statuses:?}");
+        assert!(statuses.len() > good, "the failure was told");
+        let (code, said) = server.wait();
+        assert_eq!(code, 6, "{said}");
+        assert!(said.contains("nothing more is acknowledged"), "{said}");
+        told += good;
+        let again = Server::start(&sandbox);
+        for i in 0..told {
+            assert_eq!(again.post("/api/v1/lineage", &event(i)).is(200).json()["duplicate"], true);
+        }
+        // What was answered with 503 is sent again: recorded now, if it had not been.
+        let answer = again.post("/api/v1/lineage", &event(told));
+        assert!(answer.status == 201 || answer.status == 200);
+        told += 1;
+    }
+    sandbox.run(["verify"]).done();
 }
