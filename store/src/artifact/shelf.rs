@@ -110,10 +110,9 @@ impl Shelf {
             if self.size(digest) == Some(bytes.len() as u64) {
                 continue;
             }
-            let mut temporary = Temporary::create(&self.folder.join(TEMPORARY), "", 0o600)?;
+            // A file that nobody may write to is still written by who makes it.
+            let mut temporary = Temporary::create(&self.folder.join(TEMPORARY), "", self.mode)?;
             temporary.file.write_all(bytes).map_err(StoreError::io("write", &temporary.path))?;
-            let permissions = fs::Permissions::from_mode(self.mode);
-            temporary.file.set_permissions(permissions).map_err(StoreError::io("protect", &temporary.path))?;
             written.push((temporary, self.path(digest)));
         }
         sync()?;
