@@ -12,11 +12,13 @@ mod limits;
 mod listen;
 mod marquez;
 mod metrics;
+mod native;
 mod openapi;
 mod openlineage;
 mod pipe;
 mod positions;
 mod query;
+mod receive;
 mod reply;
 mod router;
 mod tls;
@@ -73,6 +75,7 @@ pub(crate) struct Options {
 fn routes() -> Routes {
     let routes = health::routes(Routes::default());
     let routes = openlineage::routes(routes);
+    let routes = native::routes(routes);
     let routes = marquez::routes(routes);
     let routes = query::routes(routes);
     let routes = artifact::routes(routes);

@@ -92,6 +92,7 @@ fn a_batch_says_which_of_it_failed() {
         (&said["failed_events"][0]["index"], &said["failed_events"][0]["retriable"]),
         (&json!(1), &json!(false))
     );
+    assert_eq!(server.metric("lineage_refused_total{reason=\"invalid\"}"), 1, "what fails in a batch is counted");
     server.post("/api/v1/lineage/batch", "{}").is(400);
     let said = server.post("/api/v1/lineage/batch", "[]").is(200).json();
     assert_eq!(said["status"], "success");
