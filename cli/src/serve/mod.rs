@@ -33,7 +33,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
@@ -124,12 +124,14 @@ async fn serve(session: Arc<Session>, options: Options) -> anyhow::Result<ExitCo
     let mut routes = routes();
     app.metrics.describe(routes.endpoints());
     let listener = Listener { socket, tls: options.tls, connections: options.connections, metrics };
+    // Whoever is told where the server listens may send it a signal at once.
+    let signals = Signals::listen().context("cannot listen for signals")?;
     tell(&session, &listener, address)?;
     let watched = tokio::spawn(follow(Arc::clone(&session), head_in));
     let kept_up = tokio::spawn(upkeep::run(Arc::clone(&session)));
     let served = listener.serve(std::mem::take(&mut routes).serve(Arc::clone(&app)), stopping);
     let served = tokio::spawn(served);
-    let code = wait(&app).await?;
+    let code = wait(&app, signals).await;
     stop.send_replace(true);
     served.await.context("the server stopped early")?;
     watched.abort();
@@ -140,21 +142,32 @@ async fn serve(session: Arc<Session>, options: Options) -> anyhow::Result<ExitCo
     Ok(code)
 }
 
+/// The signals that end the server.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From now on they do not end the process by themselves.
+    fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+}
+
 /// Waits for a reason to stop.
-async fn wait(app: &App) -> anyhow::Result<ExitCode> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
+async fn wait(app: &App, mut signals: Signals) -> ExitCode {
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
-            _ = interrupt.recv() => return Ok(ExitCode::Done),
-            _ = terminate.recv() => return Ok(ExitCode::Done),
+            _ = signals.interrupt.recv() => return ExitCode::Done,
+            _ = signals.terminate.recv() => return ExitCode::Done,
             _ = look.tick() => {}
         }
         if app.writer.has_failed() {
             app.session.context.terminal.tell("error: a write failed, so that nothing more is acknowledged");
             app.session.context.terminal.tell("help: start the server again; it goes on with what is on the disk");
-            return Ok(ExitCode::Failed);
+            return ExitCode::Failed;
         }
     }
 }
