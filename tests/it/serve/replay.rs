@@ -45,5 +45,19 @@ fn recorded_exchanges_get_the_same_class_of_status() {
         }
     }
     assert!(exchanges > 300 && packed > 10, "{exchanges} exchanges, {packed} packed");
+    // Airflow is not installed for a test, so its recording answers for it; the others are asked as well.
+    for (dataset, sources) in [
+        (
+            "postgres://127.0.0.1:55432::shop.public.customer_totals",
+            &["shop.public.customers", "shop.public.orders"][..],
+        ),
+        ("s3://lake::features/users", &["raw/users"]),
+        ("duckdb://jaffle.duckdb::jaffle.main.stg_orders", &["jaffle.main.raw_orders"]),
+    ] {
+        let mut names = server.column(&format!("datasets upstream of dataset '{dataset}'"), "name");
+        names.sort();
+        names.dedup();
+        assert_eq!(names, sources, "{dataset}");
+    }
     sandbox.run(["verify"]).done();
 }
