@@ -17,7 +17,7 @@ use super::reply::Refused;
 /// The largest body of one event; the largest that was seen of a real emitter has 220 kB.
 pub(crate) const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The largest body of several events.
-pub(crate) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(crate) const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The largest question with its parameters.
 pub(crate) const QUESTION_BYTES_MAX: usize = 1024 * 1024;
 /// So much of a body that is too large is read to its end; beyond that the connection is closed.

@@ -90,7 +90,10 @@ fn bombs_are_refused_and_take_little_memory() {
     let chunk = [b"10000\r\n".to_vec(), vec![b' '; 0x10000], b"\r\n".to_vec()].concat();
     let sent = (0..16 * 1024).take_while(|_| chunked.write_all(&chunk).is_ok()).count();
     assert!(sent < 4096, "{sent} chunks of 64 kB were taken");
-    assert!(peak(&server).saturating_sub(idle) < GROWTH);
+    let growth = peak(&server).saturating_sub(idle);
+    said.push(format!("1 GB in chunks: {} MB", growth / 1_000_000));
+    assert!(growth < GROWTH, "{said:?}");
+    lineage_tests::told(&format!("bombs: {}", said.join(", ")));
     server.get("/healthz").is(200);
 }
 
