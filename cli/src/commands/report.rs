@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use lineage_query::report::{self, Order, Partition, Proofs, Report, ReportError};
 use lineage_store::Store;
 use lineage_store::graph::View;
-use lineage_store::proof::{SignedCheckpoint, TILE_HASHES, tile_path};
+use lineage_store::proof::{SignedCheckpoint, TILE_HASHES, VERIFIER, tile_path};
 use lineage_store::time::Time;
 use serde_json::json;
 
@@ -247,7 +247,8 @@ impl ReportCommand {
 fn proofs_of(session: &Session, size: u64) -> anyhow::Result<Proofs> {
     let proofs = session.store.proofs();
     let root = proofs.root_at(size)?;
-    let mut pack = Proofs { head: Some(root.to_string()), ..Proofs::default() };
+    let verifier = Some(VERIFIER.into());
+    let mut pack = Proofs { head: Some(root.to_string()), verifier, ..Proofs::default() };
     // A report makes no key: what was never signed is not signed for it.
     let Some(Ok(key)) = signing::public_key(session)? else { return Ok(pack) };
     let signed = match signing::signer(session, None) {

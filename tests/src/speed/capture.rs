@@ -144,7 +144,7 @@ fn compilation(folder: &Path) -> Option<Work> {
     fs::create_dir_all(&source).unwrap();
     for i in 0..SOURCES {
         let headers = ["stdio", "stdlib", "string", "math", "time", "unistd", "sys/stat", "sys/socket", "pthread"];
-        let includes = headers.iter().fold(String::new(), |text, header| text + "#include <" + header + ".h>\n");
+        let includes = headers.map(|header| format!("#include <{header}.h>\n")).concat();
         let body = format!(
             "{includes}int f{i}(int x) {{ char b[64]; snprintf(b, 64, \"%d\", x * {i}); return strlen(b); }}\n"
         );
