@@ -5,4 +5,5 @@ pub mod delivery;
 pub mod file;
 pub mod marquez;
 pub mod openlineage;
+pub mod pipeline;
 pub mod run;

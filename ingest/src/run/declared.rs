@@ -1,5 +1,7 @@
 //! Declared inputs and outputs: `dataset:NAME=GLOB`, `NAME=PATH`, `dataset:PATH` or `PATH`.
 
+use std::fmt;
+
 use lineage_store::event::EntityKind;
 
 /// What the caller said a run reads or writes.
@@ -35,6 +37,19 @@ impl Declared {
             return Err(format!("`{text}` is no local path; only local files can be hashed"));
         }
         Ok(Self { kind, name: name.map(str::to_owned), pattern: pattern.to_owned() })
+    }
+}
+
+impl fmt::Display for Declared {
+    /// As it was written: `dataset:NAME=GLOB`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(kind) = self.kind {
+            write!(f, "{kind}:")?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, "{name}=")?;
+        }
+        f.write_str(&self.pattern)
     }
 }
 
@@ -76,6 +91,9 @@ mod tests {
         let named = |name: &str| Some(name.to_owned());
         assert_eq!(parsed("dataset:raw=data/*.csv"), (Some(EntityKind::Dataset), named("raw"), "data/*.csv".into()));
         assert_eq!(parsed("model:a/b=m.pkl"), (Some(EntityKind::Model), named("a/b"), "m.pkl".into()));
+        for text in ["dataset:raw=data/*.csv", "raw=a.csv", "model:m.bin", "m.bin"] {
+            assert_eq!(Declared::parse(text).expect(text).to_string(), text);
+        }
         assert_eq!(parsed("raw=a=b.csv"), (None, named("raw"), "a=b.csv".into()));
         assert_eq!(parsed("model:m.bin"), (Some(EntityKind::Model), None, "m.bin".into()));
         assert_eq!(parsed("data/year=2026/a.csv"), (None, None, "data/year=2026/a.csv".into()));

@@ -16,7 +16,7 @@ pub(super) struct Matches {
 }
 
 /// Whether a text has anything to expand.
-pub(super) fn is_pattern(text: &str) -> bool {
+pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 

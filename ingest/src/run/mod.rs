@@ -28,37 +28,40 @@ mod surroundings;
 mod terminal;
 #[cfg(test)]
 mod tests;
+pub(crate) mod values;
 mod watch;
 
 use std::collections::HashSet;
 use std::error::Error;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lineage_store::StoreError;
 use lineage_store::artifact::{Artifacts, Stored};
 use lineage_store::digest::Blake3;
-use lineage_store::event::{EntityKind, Event, Json, Kind, Parent, Refusal, State};
+use lineage_store::event::{EntityKind, Event, Input, Json, Kind, Outcome, Parent, Refusal, State};
 use lineage_store::time::Time;
 
 pub use control::{Control, Notice};
 pub use declared::Declared;
 pub use files::Traced;
+pub(crate) use glob::is_pattern;
 pub use keeper::{KEEPER_COMMAND, keep_watch};
 pub use lock::{Note, Open, OpenRuns, Orphan, RUNS_FOLDER, host, open_runs};
+pub(crate) use lock::{RunLock, here, live_folder};
 pub use log::{Cut, LOG_BYTES_MAX, LOG_BYTES_MIN, Live, LogReader, Piece};
 pub use orphan::orphaned;
 pub use process::RUN_VARIABLE;
 pub use redact::{REDACTED, is_secret_name, redact_arguments, redact_text};
 pub use secret::SECRET_BYTES_MIN;
 pub use stream::Standard;
+pub use values::{NAME_HELP, VALUE_BYTES_MAX, VALUES_BYTES_MAX, Values, ValuesFile, is_name};
 pub use watch::{Cause, GRACE};
 
-use crate::capture::{CaptureMode, PythonHook, Rules};
+use crate::capture::{CaptureMode, PythonHook, Rules, Trace};
 use files::{Item, Source};
-use lock::RunLock;
 use outcome::{Before, Findings};
 use secret::{Secrets, Sources};
 use surroundings::Surroundings;
@@ -155,6 +158,12 @@ pub struct RunSpec {
     pub rules: Rules,
     /// The run in which this one was started.
     pub parent: Option<Parent>,
+    /// Which attempt of the run it is, from 1; without it, the next.
+    pub attempt: Option<u32>,
+    /// What it reads beside files: values that others gave.
+    pub given: Vec<Input>,
+    /// Where it may write values.
+    pub values: Option<ValuesFile>,
     /// Where signals are told of while the command runs.
     pub control: Arc<Control>,
 }
@@ -197,9 +206,17 @@ impl RunSpec {
             mode: CaptureMode::default(),
             rules: Rules::default(),
             parent: None,
+            attempt: None,
+            given: Vec::new(),
+            values: None,
             control: Arc::default(),
         }
     }
+}
+
+/// The files that a pattern matches below a folder, sorted.
+pub(crate) fn expand(folder: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
+    glob::expand(folder, pattern).map(|matches| matches.files)
 }
 
 impl RunSpec {
@@ -274,6 +291,22 @@ pub struct RunResult {
     pub outputs: Vec<Traced>,
     /// What the caller should see: missing outputs, changed inputs, metrics that could not be read.
     pub notes: Vec<String>,
+    /// The verdict of an audit.
+    pub verdict: Option<Outcome>,
+    /// Why it was ended from outside.
+    pub cause: Option<Cause>,
+    /// Declared outputs that are not there.
+    pub n_missing: usize,
+    /// Whether an input was other bytes at the end.
+    pub is_unstable: bool,
+    /// The values that it gave.
+    pub values: Values,
+    /// Its logs that are kept: the name of the stream, and the digest.
+    pub logs: Vec<(String, String)>,
+    /// What was observed; none if the command was not started.
+    pub trace: Option<Trace>,
+    /// The last event.
+    pub event: Event,
     /// The last event, if it could not be recorded.
     pub unrecorded: Option<Unrecorded>,
     /// One line for people.
@@ -337,7 +370,7 @@ pub fn execute(
     // The end is stamped after hashing: what was hashed then is what the event says existed.
     let event = record::end(&run, &findings, clock(), duration_ms);
     let kind = event.kind;
-    let unrecorded = record(event.clone()).err().map(|error| Unrecorded { event: Box::new(event), error });
+    let unrecorded = record(event.clone()).err().map(|error| Unrecorded { event: Box::new(event.clone()), error });
     if unrecorded.is_none() {
         lock.into_iter().for_each(RunLock::release);
     }
@@ -350,7 +383,15 @@ pub fn execute(
         summary: record::summary(&run, &findings, kind, duration_ms),
         inputs: run.inputs.into_iter().chain(findings.observed.inputs.into_iter().map(|input| input.traced)).collect(),
         outputs: findings.outputs,
+        verdict: findings.verdict,
+        cause: findings.cause,
+        n_missing: findings.missing.len(),
+        is_unstable: !findings.unstable.is_empty(),
+        values: findings.values,
+        logs: findings.logs.iter().filter_map(log::Kept::digest).collect(),
+        trace: findings.trace,
         notes: findings.notes,
+        event,
         unrecorded,
     })
 }

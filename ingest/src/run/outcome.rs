@@ -1,10 +1,11 @@
 //! What a command left behind: its outputs, its metrics, and which inputs it changed.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use lineage_store::artifact::{Artifacts, Stamp};
-use lineage_store::event::{Json, Kind, Outcome, State};
+use lineage_store::event::{Json, Kind, Outcome, Output, State};
 
 use super::command::{Ended, Finished};
 use super::files::{self, Item, Source, Traced, path_name};
@@ -13,6 +14,7 @@ use super::metrics::Metrics;
 use super::observed::Observed;
 use super::process::Left;
 use super::secret::Secrets;
+use super::values::{self, Values};
 use super::watch::Cause;
 use super::{EXIT_RUNNER, EXIT_TIMEOUT, Known, Run, RunSpec};
 use crate::capture::{Trace, Usage};
@@ -69,6 +71,11 @@ pub(super) struct Findings {
     /// The verdict of an audit.
     pub(super) verdict: Option<Outcome>,
     pub(super) outputs: Vec<Traced>,
+    /// The values that it gave, and as artifacts.
+    pub(super) values: Values,
+    pub(super) value_outputs: Vec<Output>,
+    /// Why its values are no values.
+    pub(super) wrong_values: Option<String>,
     pub(super) metrics: Json,
     /// The files that metrics were read from: name, and digest if they are kept.
     pub(super) metric_files: Vec<(String, Option<String>)>,
@@ -106,6 +113,9 @@ impl Findings {
             state: State::Complete,
             verdict: None,
             outputs: Vec::new(),
+            values: Values::new(),
+            value_outputs: Vec::new(),
+            wrong_values: None,
             metrics: Json::default(),
             missing: Vec::new(),
             unstable: Vec::new(),
@@ -122,6 +132,7 @@ impl Findings {
             findings.find_outputs(run, artifacts, worked);
             findings.find_observed(run, artifacts, worked);
             findings.find_metrics(run, artifacts);
+            findings.find_values(run, artifacts);
             findings.check_inputs(run);
         }
         findings.notes.extend(findings.logs.iter().filter_map(|kept| kept.note.clone()));
@@ -233,6 +244,31 @@ impl Findings {
         self.metrics = metrics.json();
     }
 
+    /// Reads the values, without secrets, and keeps each as an artifact.
+    fn find_values(&mut self, run: &Run<'_>, artifacts: &Artifacts) {
+        let Some(file) = &run.spec.values else { return };
+        let mut read = match values::read(&file.path) {
+            Ok(read) => read,
+            Err(why) => {
+                self.notes.push(why.clone());
+                self.wrong_values = Some(why);
+                return;
+            }
+        };
+        for (name, value) in &mut read {
+            let text = value.to_string();
+            if let Cow::Owned(masked) = run.secrets.mask(&text) {
+                *value = serde_json::from_str(&masked).unwrap_or(serde_json::Value::String(masked));
+                self.notes.push(format!("the value {name} held a secret, which is masked"));
+            }
+            match artifacts.put_bytes(value.to_string().as_bytes()) {
+                Ok(stored) => self.value_outputs.push(values::output(&file.prefix, name, &stored)),
+                Err(error) => self.unreadable(format!("value {name}"), error.to_string()),
+            }
+        }
+        self.values = read;
+    }
+
     fn check_inputs(&mut self, run: &Run<'_>) {
         for ((item, traced), before) in run.items.iter().zip(&run.inputs).zip(&run.before.inputs) {
             let is_output = run.spec.outputs.iter().any(|o| traced.path.starts_with(run.spec.cwd.join(&o.pattern)));
@@ -253,7 +289,7 @@ impl Findings {
         for pattern in &self.missing {
             self.notes.push(format!("the output {pattern} was declared but is not there"));
         }
-        let complete = self.missing.is_empty();
+        let complete = self.missing.is_empty() && self.wrong_values.is_none();
         if self.cause == Some(Cause::Timeout) {
             self.exit_code = EXIT_TIMEOUT;
         }

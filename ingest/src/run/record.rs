@@ -66,7 +66,7 @@ pub(super) fn end(run: &Run<'_>, findings: &Findings, time: Time, duration_ms: i
     let mut event = base(run, kind, "end", time);
     event.state = findings.state;
     event.outcome = findings.verdict;
-    event.outputs = findings.outputs.iter().map(output).collect();
+    event.outputs = findings.outputs.iter().map(output).chain(findings.value_outputs.iter().cloned()).collect();
     let observed = findings.observed.inputs.iter();
     event.inputs.extend(
         observed.map(|seen| Input {
@@ -144,13 +144,17 @@ pub(super) fn logs(kept: &[Kept]) -> Value {
 fn base(run: &Run<'_>, kind: Kind, part: &str, time: Time) -> Event {
     let spec = run.spec;
     let mut event = Event::new(kind, spec.actor.clone());
-    event.id = Some(format!("{}/{part}", spec.run_id));
+    event.id = Some(match spec.attempt {
+        Some(attempt) if attempt > 1 => format!("{}/{attempt}/{part}", spec.run_id),
+        _ => format!("{}/{part}", spec.run_id),
+    });
+    event.attempt = spec.attempt;
     event.time = Some(time);
     event.namespace.clone_from(&spec.namespace);
     event.job = Some(run.job());
     event.parent.clone_from(&spec.parent);
     event.run = Some(spec.run_id.clone());
-    event.inputs = run.inputs.iter().map(|traced| input(kind, traced)).collect();
+    event.inputs = run.inputs.iter().map(|traced| input(kind, traced)).chain(spec.given.iter().cloned()).collect();
     event.about = about(kind, &run.inputs);
     event.tags.clone_from(&spec.tags);
     event.params = run.params.clone();

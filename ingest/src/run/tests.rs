@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use lineage_store::event::Role;
@@ -260,7 +259,7 @@ fn an_audit_gives_a_verdict_about_the_model() {
     let result = place.run(&spec);
     assert_eq!((result.exit_code, result.state), (1, State::Complete));
     let end = place.events[1].clone();
-    assert_eq!((end.outcome, end.about.len()), (Some(lineage_store::event::Outcome::Fail), 1));
+    assert_eq!((end.outcome, end.about.len()), (Some(Outcome::Fail), 1));
     assert!(place.artifacts.contains(&result.outputs[0].stored.digest));
     fs::remove_file(place.path().join("audit.md")).expect("removed");
     let spec = audit(&place, "exit 1");
@@ -268,7 +267,7 @@ fn an_audit_gives_a_verdict_about_the_model() {
     assert_eq!((place.events[1].state, place.events[1].outcome), (State::Fail, None), "no report: it crashed");
     let spec = audit(&place, "echo yes > audit.md");
     place.run(&spec);
-    assert_eq!(place.events[1].outcome, Some(lineage_store::event::Outcome::Pass));
+    assert_eq!(place.events[1].outcome, Some(Outcome::Pass));
 }
 
 #[test]

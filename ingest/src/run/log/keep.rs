@@ -43,6 +43,13 @@ pub(crate) struct Kept {
     pub(crate) note: Option<String>,
 }
 
+impl Kept {
+    /// Its name and digest, if it was kept.
+    pub(crate) fn digest(&self) -> Option<(String, String)> {
+        Some((self.name.clone(), self.facts.get("digest")?.as_str()?.to_owned()))
+    }
+}
+
 /// Keeps a log whose stream has ended.
 pub(crate) fn keep(folder: &Path, written: &Written, artifacts: &Artifacts) -> Kept {
     let Written { name, n_masked, failed, .. } = written;

@@ -1,0 +1,503 @@
+//! One attempt of a step in a branch: results of an equal one are reused, else its command is run and what came of it
+//! is kept.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, PipeReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lineage_store::event::{Input, Kind, Outcome, State};
+use serde_json::{Value, json};
+
+use super::cache::{Entry, Known, Lookup, MadeBytes, ReadBytes, Workspace};
+use super::evidence;
+use super::flow::{Cell, End};
+use super::merged::{Carried, Merged};
+use super::record::{self, step_run};
+use super::restore;
+use super::run::{Around, Facts, News, Order, step_name};
+use super::scopes::Surround;
+use super::step::{Command, Failure, Step};
+use super::template::{Name, Template};
+use crate::run::{
+    self, Cause, Control, Declared, REDACTED, RecordError, RunResult, RunSpec, Standard, Values, ValuesFile,
+    is_pattern, is_secret_name, live_folder, redact_arguments, values,
+};
+
+/// Variables of ours that every step gets, as programs do not work without them.
+const PASSED: &[&str] = &[
+    "CONDA_PREFIX",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "PYTHONPATH",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "VIRTUAL_ENV",
+];
+/// Those among them on which results depend.
+const KEYED: &[&str] =
+    &["CONDA_PREFIX", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TZ", "VIRTUAL_ENV"];
+/// The variable that names the file that a step may read.
+pub const IN_VARIABLE: &str = "LINEAGE_IN";
+/// The variable that names the file that a step may write.
+pub const OUT_VARIABLE: &str = "LINEAGE_OUT";
+/// A stable name of the work of a step over all runs that resume each other, so that a deployment can be idempotent.
+pub const KEY_VARIABLE: &str = "LINEAGE_STEP_KEY";
+/// A folder of its own for each attempt.
+pub const SCRATCH_VARIABLE: &str = "LINEAGE_SCRATCH";
+/// The longest line that is told while a step runs.
+const LINE_MAX: usize = 4096;
+/// What `LINEAGE_IN` is called among the things that a run read.
+pub(super) const DOCUMENT: &str = "LINEAGE_IN";
+
+/// One attempt, ready to be made in a thread of its own.
+pub(super) struct Attempt<'a> {
+    step: &'a Step,
+    /// The name of the step over all runs.
+    name: String,
+    /// The name of the step in its branch over all runs.
+    place: String,
+    cell: Cell,
+    number: u32,
+    spec: RunSpec,
+    known: Known,
+    /// What the step may read from us.
+    document: Value,
+    /// The values that reach the step.
+    seen: Merged,
+    /// The names of the steps, by index.
+    names: Vec<String>,
+    /// The file of that document.
+    inside: PathBuf,
+    expected: Option<Duration>,
+}
+
+/// How an attempt ended.
+pub(super) struct Done {
+    pub(super) end: End,
+    pub(super) failure: Option<Failure>,
+    pub(super) values: Values,
+    pub(super) facts: Facts,
+    pub(super) is_unrecorded: bool,
+}
+
+impl Done {
+    pub(super) fn failed(why: String) -> Self {
+        let facts = Facts { why, ..Facts::default() };
+        Self { end: End::Failed, failure: None, values: Values::new(), facts, is_unrecorded: false }
+    }
+}
+
+impl<'a> Attempt<'a> {
+    /// Fills the templates of a step for a branch.
+    pub(super) fn new(
+        around: &Surround<'_, 'a>,
+        cell: &Cell,
+        number: u32,
+        gpus: &[u64],
+        expected: Option<Duration>,
+    ) -> Result<Self, String> {
+        let step = &around.spec.steps[cell.step];
+        let value = |name: &Name| match name {
+            Name::Local(name) if name == "attempt" => Ok(json!(number)),
+            name => around.value(cell, name),
+        };
+        let fill = |template: &Template| template.fill(value);
+        let argv: Vec<String> = match &step.command {
+            Command::Argv(templates) => templates.iter().map(fill).collect::<Result<_, _>>()?,
+            Command::Shell(template) => vec!["sh".to_owned(), "-c".to_owned(), fill(template)?],
+        };
+        let declared = |templates: &[Template]| {
+            templates.iter().map(|template| Declared::parse(&fill(template)?)).collect::<Result<Vec<_>, String>>()
+        };
+        let order = around.order;
+        let run_id = step_run(&order.run_id, &step.id, &cell.path);
+        let mut spec = order.base.clone();
+        spec.argv = argv.iter().map(OsString::from).collect();
+        spec.cwd.clone_from(&order.folder);
+        if let Some(folder) = &step.cwd {
+            spec.cwd.push(fill(folder)?);
+        }
+        spec.inputs = declared(&step.inputs)?;
+        spec.outputs = declared(&step.outputs)?;
+        spec.kind = Some(step.kind);
+        spec.name = Some(step_name(around.spec, &step.id));
+        spec.tags.extend(around.spec.tags.iter().cloned());
+        spec.metrics_file = step.metrics.as_ref().map(fill).transpose()?.map(PathBuf::from);
+        spec.environment = step.environment.as_ref().map(fill).transpose()?;
+        spec.service = step.service.as_ref().map(fill).transpose()?;
+        spec.timeout = step.timeout;
+        spec.parent = Some(record::parent(around.spec, order));
+        spec.attempt = Some(number);
+        spec.secrets.extend(around.spec.secrets.iter().cloned());
+        spec.recorded_variables.extend(around.spec.env.iter().cloned());
+        let own: Vec<(String, String)> = step
+            .env
+            .iter()
+            .map(|(name, template)| Ok((name.clone(), fill(template)?)))
+            .collect::<Result<_, String>>()?;
+        spec.variables = variables(&order.base.variables, around.spec, &own);
+        let origin = order.resumes.last().unwrap_or(&order.run_id);
+        spec.variables.push((KEY_VARIABLE.into(), step_run(origin, &step.id, &cell.path).into()));
+        if !gpus.is_empty() {
+            let list: Vec<String> = gpus.iter().map(u64::to_string).collect();
+            spec.variables.push(("CUDA_VISIBLE_DEVICES".into(), list.join(",").into()));
+        }
+        let known = known(&spec, step, &own, order);
+        spec.run_id = run_id;
+        let document = around.document(cell);
+        let name = step_name(around.spec, &step.id);
+        let seen = around.seen(cell);
+        let names = around.spec.steps.iter().map(|step| step_name(around.spec, &step.id)).collect();
+        let place = step_run(&around.spec.name, &step.id, &cell.path);
+        let (cell, inside) = (cell.clone(), PathBuf::new());
+        Ok(Self { step, name, place, cell, number, spec, known, document, seen, names, inside, expected })
+    }
+
+    /// Makes the attempt.
+    pub(super) fn run(mut self, order: &Order, around: &Around<'_>, control: Arc<Control>) -> Done {
+        let began = Instant::now();
+        let workspace = Workspace::new(self.spec.cwd.clone()).with_document(DOCUMENT, &self.document);
+        let why = match self.reusable(order, around, &workspace) {
+            Ok(Lookup::Hit(entry)) => match self.reuse(&entry, order, around, began) {
+                Ok(done) => return done,
+                Err(why) => why,
+            },
+            Ok(Lookup::Miss(why)) => why,
+            Err(why) => return Done::failed(why),
+        };
+        let (cell, attempt, expected) = (&self.cell, self.number, self.expected);
+        (around.news)(&News::Started { cell, attempt, expected, why: &why });
+        let scratch = Scratch::new(&self.spec, order, self.number);
+        let scratch = match scratch.and_then(|scratch| self.enter(&scratch, order).map(|()| scratch)) {
+            Ok(scratch) => scratch,
+            Err(error) => return Done::failed(format!("its scratch folder cannot be made: {error}")),
+        };
+        self.spec.control = control;
+        match self.given(around) {
+            Ok(given) => self.spec.given = given,
+            Err(error) => return Done::failed(error),
+        }
+        let listed = workspace.matches(&self.spec.inputs);
+        let result = self.execute(around);
+        let mut done = match result {
+            Ok(result) => self.judge(&result, around, &workspace, listed, &why),
+            Err(error) => Done::failed(error),
+        };
+        scratch.remove();
+        done.facts.took = began.elapsed();
+        done
+    }
+
+    /// Whether an equal attempt gave results that may stand for this one; an error refuses the attempt.
+    fn reusable(&self, order: &Order, around: &Around<'_>, workspace: &Workspace) -> Result<Lookup, String> {
+        let miss = |why: &str| Ok(Lookup::Miss(why.to_owned()));
+        if self.number > 1 {
+            return miss("it is tried again");
+        }
+        if order.refresh.contains(&self.step.id) {
+            return miss("--refresh was given");
+        }
+        let look = || around.cache.look(&self.known, &self.place, workspace, around.artifacts, &order.resumes);
+        if self.step.kind == Kind::Deployment {
+            return self.deployed(order, around, look);
+        }
+        match (order.reuse, self.step.cache || !order.resumes.is_empty()) {
+            (false, _) => miss("--no-cache was given"),
+            (true, true) => Ok(look()),
+            (true, false) => miss(&format!("the step is an {}, which is never reused", self.step.kind)),
+        }
+    }
+
+    /// A deployment of a run that is resumed took effect, did not, or nobody knows.
+    fn deployed(&self, order: &Order, around: &Around<'_>, look: impl Fn() -> Lookup) -> Result<Lookup, String> {
+        let miss = |why: &str| Ok(Lookup::Miss(why.to_owned()));
+        for origin in &order.resumes {
+            match (around.earlier)(&step_run(origin, &self.step.id, &self.cell.path)) {
+                None => {}
+                Some(State::Complete) => return Ok(look()),
+                Some(State::Fail) => return miss("it failed before"),
+                Some(_) if order.redo.contains(&self.step.id) => return miss("--redo was given"),
+                Some(_) => {
+                    return Err(format!(
+                        "it was interrupted in {origin} and may have taken effect; look, then resume with --redo {}",
+                        self.step.id
+                    ));
+                }
+            }
+        }
+        miss("a deployment is never reused")
+    }
+
+    /// Restores the results of an earlier attempt and tells so.
+    fn reuse(&self, entry: &Entry, order: &Order, around: &Around<'_>, began: Instant) -> Result<Done, String> {
+        for made in &entry.made {
+            restore::made(made, &self.spec.cwd, around.artifacts)?;
+        }
+        let events = restore::events(entry, &self.spec, (around.clock)());
+        let (start, end) = events.map_err(|why| format!("its entry cannot be told: {why}"))?;
+        let (n_inputs, n_outputs) = (end.inputs.len(), end.outputs.len());
+        let mut is_unrecorded = false;
+        for event in [start, end] {
+            is_unrecorded |= (around.record)(event).is_err();
+        }
+        _ = order;
+        let facts = Facts {
+            cached: true,
+            took: began.elapsed(),
+            n_inputs,
+            n_outputs,
+            why: format!("as in {}", entry.made_by[2]),
+            ..Facts::default()
+        };
+        Ok(Done { end: End::Complete, failure: None, values: entry.values.clone(), facts, is_unrecorded })
+    }
+
+    /// The values that reach the step, as inputs.
+    fn given(&self, around: &Around<'_>) -> Result<Vec<Input>, String> {
+        let input = |(name, carried): (&str, &Carried)| {
+            let stored = around.artifacts.put_bytes(carried.value.to_string().as_bytes());
+            let stored = stored.map_err(|error| format!("the value {name} cannot be kept: {error}"))?;
+            Ok(values::input(&self.names[carried.step], name, &stored))
+        };
+        self.seen.all().map(input).collect()
+    }
+
+    /// Makes the folders of its outputs, writes what the step may read, and names the files in its environment.
+    fn enter(&mut self, scratch: &Scratch, order: &Order) -> io::Result<()> {
+        let mut document = self.document.clone();
+        document["run"] = json!(order.run_id);
+        document["step"] = json!(self.step.id);
+        document["attempt"] = json!(self.number);
+        self.inside = scratch.folder.join("in.json");
+        fs::write(&self.inside, document.to_string())?;
+        let out = scratch.folder.join("out");
+        for output in self.spec.outputs.iter().filter(|output| !is_pattern(&output.pattern)) {
+            if let Some(folder) = self.spec.cwd.join(&output.pattern).parent() {
+                fs::create_dir_all(folder)?;
+            }
+        }
+        let own = scratch.folder.join("scratch");
+        fs::create_dir(&own)?;
+        let named = [(IN_VARIABLE, &self.inside), (OUT_VARIABLE, &out), (SCRATCH_VARIABLE, &own)];
+        self.spec.variables.extend(named.map(|(name, path)| (name.into(), path.clone().into_os_string())));
+        self.spec.values = Some(ValuesFile { path: out, prefix: self.name.clone() });
+        Ok(())
+    }
+
+    /// Runs the command, telling each line that it says.
+    fn execute(&self, around: &Around<'_>) -> Result<RunResult, String> {
+        let pipes = io::pipe().and_then(|out| Ok((out, io::pipe()?)));
+        let ((out_reader, out), (err_reader, err)) = pipes.map_err(|error| format!("no pipe can be made: {error}"))?;
+        let input = File::open("/dev/null").map_err(|error| format!("/dev/null: {error}"))?;
+        let mut spec = self.spec.clone();
+        let stream = |writer: io::PipeWriter| Arc::new(File::from(std::os::fd::OwnedFd::from(writer)));
+        spec.standard = Some(Standard { input: Arc::new(input), output: stream(out), error: stream(err) });
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.tell_lines(out_reader, false, around));
+            scope.spawn(|| self.tell_lines(err_reader, true, around));
+            let known = |digest: &_| (around.known)(digest);
+            let mut record = |event| -> Result<(), RecordError> { (around.record)(event) };
+            let result = run::execute(&spec, around.artifacts, &known, &mut record, around.clock);
+            // The readers end when nobody holds the other ends.
+            drop(spec);
+            result.map_err(|error| error.to_string())
+        })
+    }
+
+    fn tell_lines(&self, reader: PipeReader, is_error: bool, around: &Around<'_>) {
+        let mut reader = BufReader::new(reader);
+        let mut line = Vec::new();
+        // A line that is too long is told in pieces; the log has it whole.
+        while io::Read::take(&mut reader, LINE_MAX as u64).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+            let text = String::from_utf8_lossy(&line);
+            (around.news)(&News::Line { cell: &self.cell, text: text.trim_end_matches(['\n', '\r']), is_error });
+            line.clear();
+        }
+    }
+
+    /// What came of the command, and keeps it if it may stand for an equal attempt.
+    fn judge(
+        &self,
+        result: &RunResult,
+        around: &Around<'_>,
+        workspace: &Workspace,
+        matched: BTreeMap<String, String>,
+        why: &str,
+    ) -> Done {
+        let gate_failed = self.step.gate && result.verdict == Some(Outcome::Fail);
+        let end = match result.state {
+            State::Complete if !gate_failed => End::Complete,
+            State::Abort => End::Aborted,
+            _ => End::Failed,
+        };
+        let failure = (end != End::Complete).then(|| failure(result));
+        let mut values = result.values.clone();
+        if let Some(verdict) = result.verdict {
+            values.insert("verdict".to_owned(), json!(verdict.as_str()));
+        }
+        let facts = Facts {
+            n_inputs: result.event.inputs.len(),
+            n_outputs: result.event.outputs.len(),
+            capture: result.trace.as_ref().map_or("", |trace| trace.completeness.as_str()).to_owned(),
+            why: match (&end, gate_failed) {
+                (End::Complete, _) => why.to_owned(),
+                (_, true) => "its verdict is fail, and it is a gate".to_owned(),
+                _ => result.summary.clone(),
+            },
+            notes: result.notes.clone(),
+            ..Facts::default()
+        };
+        let mut done = Done { end, failure, values, facts, is_unrecorded: result.unrecorded.is_some() };
+        if done.end == End::Complete {
+            self.keep(result, &mut done, around, workspace, matched);
+        }
+        done
+    }
+
+    fn keep(
+        &self,
+        result: &RunResult,
+        done: &mut Done,
+        around: &Around<'_>,
+        workspace: &Workspace,
+        matched: BTreeMap<String, String>,
+    ) {
+        let depends = match evidence::depends(result, &self.spec, &self.inside) {
+            Ok(depends) => depends,
+            Err(why) => {
+                done.facts.notes.push(format!("not kept for reuse: {why}"));
+                return;
+            }
+        };
+        let mut entry = Entry::new(self.known.clone(), self.made_by());
+        // Audits and deployments count only for runs that resume this one.
+        entry.only_resumed = !self.step.cache;
+        let root = &self.spec.cwd;
+        // A name that is no text cannot be looked for again.
+        let relative = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_str().map(str::to_owned);
+        for (path, digest) in depends.read {
+            let Some(path) = relative(&path) else { return };
+            entry.read.push(ReadBytes { path, digest });
+        }
+        entry.read.extend(workspace.document().filter(|_| depends.document));
+        for (path, names) in depends.listed {
+            let Some(path) = relative(&path) else { return };
+            entry.listed.insert(path, names);
+        }
+        for path in depends.programs {
+            let Some(path) = relative(&path) else { return };
+            entry.programs.extend(workspace.mark(&path).map(|mark| (path, mark)));
+        }
+        entry.matched = matched;
+        for output in &result.outputs {
+            let Some(path) = relative(&output.path) else { return };
+            entry.made.push(MadeBytes {
+                executable: restore::is_executable(&output.path),
+                path,
+                digest: output.stored.digest.to_string(),
+                kind: output.kind().to_string(),
+                name: output.name().to_owned(),
+            });
+        }
+        entry.values.clone_from(&done.values);
+        entry.logs = result.logs.iter().cloned().collect();
+        entry.took_ms = done.facts.took.as_millis() as u64;
+        entry.event = restore::text(&result.event);
+        if let Err(error) = around.cache.keep(&entry, &self.place) {
+            done.facts.notes.push(format!("its results cannot be reused: {error}"));
+        }
+    }
+
+    fn made_by(&self) -> [String; 3] {
+        [self.spec.namespace.clone(), self.name.clone(), self.spec.run_id.clone()]
+    }
+}
+
+/// The environment of a step: what programs need, what the specification names, and its own variables.
+fn variables(
+    ours: &[(OsString, OsString)],
+    spec: &super::spec::Spec,
+    own: &[(String, String)],
+) -> Vec<(OsString, OsString)> {
+    let named = |name: &OsString| {
+        let is = |list: &[String]| list.iter().any(|known| name == known.as_str());
+        PASSED.iter().any(|known| name == known) || is(&spec.env) || is(&spec.secrets)
+    };
+    let is_own = |name: &OsString| own.iter().any(|(known, _)| name == known.as_str());
+    let mut variables: Vec<_> = ours.iter().filter(|(name, _)| named(name) && !is_own(name)).cloned().collect();
+    variables.extend(own.iter().map(|(name, value)| (name.into(), value.into())));
+    variables
+}
+
+/// What is known before the step runs, without secrets.
+fn known(spec: &RunSpec, step: &Step, own: &[(String, String)], order: &Order) -> Known {
+    let mut known = Known::default();
+    let (argv, _) = redact_arguments(&spec.argv);
+    known.add("argument", json!(argv));
+    known.add("kind", json!(step.kind.as_str()));
+    let folder = spec.cwd.strip_prefix(&order.folder).unwrap_or(&spec.cwd);
+    known.add("folder", json!(folder.to_string_lossy()));
+    let masked = |name: &str, value: &str| {
+        let secret = is_secret_name(name) || spec.secrets.iter().any(|secret| secret == name);
+        if secret { json!(REDACTED) } else { json!(value) }
+    };
+    let keyed = |name: &str| KEYED.contains(&name) || spec.recorded_variables.iter().any(|known| known == name);
+    let mut variables: BTreeMap<String, Value> = BTreeMap::new();
+    for (name, value) in &spec.variables {
+        let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+        if keyed(&name) || own.iter().any(|(own, _)| *own == name) {
+            variables.insert(name.to_string(), masked(&name, &value));
+        }
+    }
+    known.add("variable", json!(variables));
+    let patterns = |list: &[Declared]| -> Vec<String> { list.iter().map(Declared::to_string).collect() };
+    known.add("declared input", json!(patterns(&spec.inputs)));
+    known.add("declared output", json!(patterns(&spec.outputs)));
+    known.add("metrics file", json!(spec.metrics_file));
+    known.add("platform", json!(format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)));
+    known
+}
+
+/// How an attempt failed, for the classes of a retry.
+fn failure(result: &RunResult) -> Failure {
+    match (result.cause, result.exit_code) {
+        (Some(Cause::Timeout), _) => Failure::Timeout,
+        (Some(Cause::OutOfMemory), _) => Failure::Oom,
+        (_, code) if code > 128 => Failure::Signal,
+        (_, code) if result.n_missing > 0 && code == 1 => Failure::Output,
+        (_, code) => Failure::Exit(code),
+    }
+}
+
+/// The folder of one attempt, below that of the run.
+struct Scratch {
+    folder: PathBuf,
+}
+
+impl Scratch {
+    fn new(spec: &RunSpec, order: &Order, number: u32) -> io::Result<Self> {
+        let name = lineage_store::digest::Blake3::of(format!("{}/{number}", spec.run_id).as_bytes()).hex();
+        let folder = match &order.base.runs_folder {
+            Some(runs) => live_folder(runs, &order.run_id).join(name),
+            None => std::env::temp_dir().join(name),
+        };
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder })
+    }
+
+    fn remove(self) {
+        // What is left is taken away with the folder of the run.
+        fs::remove_dir_all(&self.folder).ok();
+    }
+}

@@ -1,0 +1,597 @@
+//! A run of a pipeline: starts what may start, waits for what runs, and tells both as events.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use lineage_store::artifact::Artifacts;
+use lineage_store::digest::Blake3;
+use lineage_store::event::{EntityKind, Event, State};
+use lineage_store::time::Time;
+use serde_json::Value;
+
+use super::attempt::{Attempt, Done};
+use super::cache::Cache;
+use super::flow::{Cause, Cell, End, Flow};
+use super::plan::{Capacity, Plan};
+use super::record;
+use super::record::step_run;
+use super::room::{Held, Room, urgency};
+use super::scopes::{Scopes, Surround};
+use super::spec::Spec;
+use super::step::{Failure, Step};
+use crate::run::{Control, Notice, RecordError, RunSpec, Values};
+
+/// What is to be run, and how.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The id of the run; unique within the namespace.
+    pub run_id: String,
+    /// The runs that it resumes, the latest first.
+    pub resumes: Vec<String>,
+    /// The parameters.
+    pub params: Values,
+    /// The folder of the specification, in which steps run.
+    pub folder: PathBuf,
+    /// The name of the file of the specification.
+    pub file: String,
+    /// The text of the specification.
+    pub text: String,
+    /// What every step shares: namespace, actor, environment, store.
+    pub base: RunSpec,
+    /// The most steps at a time.
+    pub jobs: u64,
+    /// What the machine can give.
+    pub capacity: Capacity,
+    /// Whether results may be reused.
+    pub reuse: bool,
+    /// Steps that run in any case.
+    pub refresh: BTreeSet<String>,
+    /// Steps that are left out.
+    pub left_out: BTreeSet<String>,
+    /// Deployments that may run again although it is not known whether they took effect.
+    pub redo: BTreeSet<String>,
+}
+
+/// The bytes that are known by a digest: kind, namespace and name.
+pub type KnownBytes<'a> = &'a (dyn Fn(&Blake3) -> Option<(EntityKind, String, String)> + Sync);
+
+/// What a run of a pipeline asks of the program around it.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// The artifacts of the store.
+    pub artifacts: &'a Artifacts,
+    /// Results of earlier runs.
+    pub cache: &'a Cache,
+    /// What a digest is known as.
+    pub known: KnownBytes<'a>,
+    /// Makes an event durable.
+    pub record: &'a (dyn Fn(Event) -> Result<(), RecordError> + Sync),
+    /// The clock.
+    pub clock: &'a (dyn Fn() -> Time + Sync),
+    /// Whether a step of this run, or of one that it resumes, is approved, as the events say.
+    pub approved: &'a (dyn Fn(&Step, &str) -> bool + Sync),
+    /// How a deployment of an earlier run ended, by the id of its run: `None` if it never began.
+    pub earlier: &'a (dyn Fn(&str) -> Option<State> + Sync),
+    /// What happens, for those who watch.
+    pub news: &'a (dyn Fn(&News<'_>) + Sync),
+}
+
+/// What happens in a run.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// An attempt begins.
+    Started {
+        /// The step and its branch.
+        cell: &'a Cell,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// How long it took the last time.
+        expected: Option<Duration>,
+        /// Why its earlier results are not reused.
+        why: &'a str,
+    },
+    /// It said a line.
+    Line {
+        /// The step and its branch.
+        cell: &'a Cell,
+        /// Without the end of the line.
+        text: &'a str,
+        /// Whether it was said on standard error.
+        is_error: bool,
+    },
+    /// It failed and will be tried again.
+    Retrying {
+        /// The step and its branch.
+        cell: &'a Cell,
+        /// How it failed.
+        why: &'a str,
+        /// How long it waits.
+        delay: Duration,
+    },
+    /// A step ended, or never began.
+    Ended(&'a Row),
+}
+
+/// How one step ended in one branch.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The step and its branch.
+    pub cell: Cell,
+    /// The id of its run.
+    pub run: String,
+    /// How it ended.
+    pub end: End,
+    /// Whether earlier results were reused.
+    pub cached: bool,
+    /// How long it took.
+    pub took: Duration,
+    /// How many things it read and wrote.
+    pub n_inputs: usize,
+    /// How many things it wrote.
+    pub n_outputs: usize,
+    /// How far it was observed: `complete`, `partial`, `declared`, `none`; empty if it did not run.
+    pub capture: String,
+    /// Why it ran, was reused, or ended as it did.
+    pub why: String,
+    /// What the caller should see.
+    pub notes: Vec<String>,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// Complete, fail or abort.
+    pub state: State,
+    /// Whether steps wait for an approval.
+    pub is_parked: bool,
+    /// Whether it was stopped from outside.
+    pub is_stopped: bool,
+    /// Every step in every branch, in the order of the specification.
+    pub rows: Vec<Row>,
+    /// Values that all last steps agree on.
+    pub values: Values,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether events wait in the spool or were not recorded.
+    pub unrecorded: u64,
+}
+
+/// Why a run did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// Its start could not be made durable.
+    #[error("the start of the run could not be recorded, so nothing was started: {0}")]
+    NotRecorded(RecordError),
+    /// Its specification could not be stored.
+    #[error("the specification cannot be stored: {0}")]
+    Store(#[from] lineage_store::StoreError),
+    /// Its lock could not be taken.
+    #[error("the lock of the run could not be taken, so nothing was started: {0}")]
+    Lock(#[source] std::io::Error),
+}
+
+/// Stops a run from outside: from another thread, or a signal.
+#[derive(Debug, Default)]
+pub struct Stop {
+    state: Mutex<Stopping>,
+}
+
+#[derive(Debug, Default)]
+struct Stopping {
+    is_asked: bool,
+    wake: Option<Sender<Message>>,
+    running: HashMap<Cell, Arc<Control>>,
+}
+
+impl Stop {
+    /// Tells of a signal: nothing more is started, and what runs is told of it. False if no run goes on.
+    pub fn tell(&self, notice: Notice) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(wake) = state.wake.clone() else { return false };
+        if matches!(notice, Notice::Signal { .. }) {
+            state.is_asked = true;
+            // The run may be over at this instant.
+            wake.send(Message::Stop).ok();
+        }
+        for control in state.running.values() {
+            control.tell(notice);
+        }
+        true
+    }
+
+    fn is_asked(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_asked
+    }
+
+    fn listen(&self, wake: Option<Sender<Message>>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).wake = wake;
+    }
+
+    fn running(&self, cell: &Cell, control: Option<Arc<Control>>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match control {
+            Some(control) => drop(state.running.insert(cell.clone(), control)),
+            None => drop(state.running.remove(cell)),
+        }
+    }
+}
+
+/// What the thread of a run hears.
+enum Message {
+    Done(Cell, Box<Done>),
+    Stop,
+}
+
+/// Runs a pipeline to its end.
+pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop: &Stop) -> Result<Report, OrderError> {
+    let started = (around.clock)();
+    let stored = around.artifacts.put_bytes(order.text.as_bytes())?;
+    let lock = record::lock(spec, order, started).map_err(OrderError::Lock)?;
+    let start = record::start(spec, order, &stored, started, lock.as_ref());
+    (around.record)(start).map_err(OrderError::NotRecorded)?;
+    let (sender, messages) = channel();
+    stop.listen(Some(sender.clone()));
+    let mut conductor = Conductor {
+        spec,
+        plan,
+        order,
+        around,
+        stop,
+        flow: Flow::new(spec, plan),
+        room: Room::new(&order.capacity, &spec.tokens, order.jobs),
+        urgency: urgency(spec, plan, &|id| around.cache.took(&step_name(spec, id))),
+        scopes: Scopes::default(),
+        held: HashMap::new(),
+        tried: HashMap::new(),
+        pausing: BTreeMap::new(),
+        deadline: spec.timeout.map(|timeout| Instant::now() + timeout),
+        rows: Vec::new(),
+        timed_out: false,
+        unrecorded: 0,
+        sender,
+    };
+    std::thread::scope(|scope| conductor.until_over(scope, &messages));
+    stop.listen(None);
+    let report = conductor.report(started);
+    let end = record::end(spec, order, &stored, &report, (around.clock)());
+    let unrecorded = u64::from((around.record)(end).is_err());
+    if unrecorded == 0 {
+        lock.into_iter().for_each(record::Lock::release);
+    }
+    Ok(Report { unrecorded: report.unrecorded + unrecorded, ..report })
+}
+
+/// The name of a step over all runs of a pipeline.
+pub(super) fn step_name(spec: &Spec, id: &str) -> String {
+    format!("{}.{id}", spec.name)
+}
+
+/// Whoever conducts: the only thread that changes the state of a run.
+struct Conductor<'a> {
+    spec: &'a Spec,
+    plan: &'a Plan,
+    order: &'a Order,
+    around: Around<'a>,
+    stop: &'a Stop,
+    flow: Flow<'a>,
+    room: Room,
+    urgency: Vec<Duration>,
+    scopes: Scopes,
+    held: HashMap<Cell, Held>,
+    /// How often each running cell has been tried.
+    tried: HashMap<Cell, u32>,
+    /// Cells that wait for their next attempt.
+    pausing: BTreeMap<Cell, Instant>,
+    /// When the time of the run is over.
+    deadline: Option<Instant>,
+    rows: Vec<Row>,
+    timed_out: bool,
+    unrecorded: u64,
+    sender: Sender<Message>,
+}
+
+impl<'a> Conductor<'a> {
+    fn until_over<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, messages: &Receiver<Message>)
+    where
+        'a: 'scope,
+    {
+        loop {
+            if self.stop.is_asked() {
+                self.halt();
+            }
+            self.start_what_may(scope);
+            if self.flow.is_over() {
+                return;
+            }
+            match self.next(messages) {
+                Some(Message::Done(cell, done)) => self.finish(scope, &cell, *done),
+                Some(Message::Stop) => {}
+                None => self.pass_time(scope),
+            }
+        }
+    }
+
+    /// The next message; none when the time of something has come.
+    fn next(&self, messages: &Receiver<Message>) -> Option<Message> {
+        match self.pausing.values().copied().chain(self.deadline).min() {
+            Some(at) => messages.recv_timeout(at.saturating_duration_since(Instant::now())).ok(),
+            None => messages.recv().ok(),
+        }
+    }
+
+    /// Starts the attempts whose wait is over, and ends a run whose time is over.
+    fn pass_time<'scope>(&mut self, scope: &'scope Scope<'scope, '_>)
+    where
+        'a: 'scope,
+    {
+        let now = Instant::now();
+        let due: Vec<Cell> = self.pausing.iter().filter(|(_, at)| **at <= now).map(|(cell, _)| cell.clone()).collect();
+        for cell in due {
+            self.pausing.remove(&cell);
+            self.attempt(scope, &cell);
+        }
+        if self.deadline.is_some_and(|at| at <= now) {
+            self.deadline = None;
+            self.timed_out = true;
+            self.stop.tell(Notice::Signal { signal: SIGTERM, by_terminal: false });
+        }
+    }
+
+    /// Nothing more is started; cells that wait for a retry end as they failed.
+    fn halt(&mut self) {
+        for cell in std::mem::take(&mut self.pausing).into_keys() {
+            self.release(&cell);
+            self.end(&cell, &End::Aborted, Facts::because("the run was stopped before its next attempt"));
+        }
+        self.flow.stop();
+        self.tell_ended();
+    }
+
+    /// Starts cells, the most urgent first, until nothing more fits.
+    fn start_what_may<'scope>(&mut self, scope: &'scope Scope<'scope, '_>)
+    where
+        'a: 'scope,
+    {
+        loop {
+            self.unfold();
+            let mut ready: Vec<Cell> = self.flow.ready().cloned().collect();
+            ready.sort_by_key(|cell| (std::cmp::Reverse(self.urgency[cell.step]), cell.clone()));
+            let mut moved = false;
+            for cell in ready {
+                moved |= self.consider(scope, &cell);
+            }
+            self.tell_ended();
+            // Ends that came without a process may have let others in.
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// Asks for the branches of every foreach whose turn it is.
+    fn unfold(&mut self) {
+        loop {
+            let cells = self.flow.unfolding();
+            if cells.is_empty() {
+                return;
+            }
+            for cell in cells {
+                let step = &self.spec.steps[cell.step];
+                let counted = self.surround().items(&cell, &self.order.folder).and_then(|items| {
+                    let count = u32::try_from(items.len()).map_err(|_| "it has too many branches".to_owned())?;
+                    self.scopes.unfold(&cell, items);
+                    Ok(count)
+                });
+                match counted {
+                    Ok(count) if !self.is_left_out(step) => self.flow.unfold(&cell, count),
+                    Ok(_) => self.end(&cell, &End::Skipped(Cause::LeftOut), Facts::default()),
+                    Err(why) => self.end(&cell, &End::Failed, Facts::because(&why)),
+                }
+            }
+        }
+    }
+
+    /// What cells see.
+    pub(super) fn surround(&self) -> Surround<'_, 'a> {
+        Surround { spec: self.spec, plan: self.plan, flow: &self.flow, order: self.order, scopes: &self.scopes }
+    }
+
+    fn is_left_out(&self, step: &Step) -> bool {
+        self.order.left_out.contains(&step.id)
+    }
+
+    /// Starts a cell, or ends it without a process; false if it must wait.
+    fn consider<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, cell: &Cell) -> bool
+    where
+        'a: 'scope,
+    {
+        let step = &self.spec.steps[cell.step];
+        if self.is_left_out(step) {
+            self.end(cell, &End::Skipped(Cause::LeftOut), Facts::default());
+            return true;
+        }
+        if let Some(condition) = &step.when
+            && !condition.holds(&|name| self.surround().value(cell, name).unwrap_or(Value::Null))
+        {
+            self.end(cell, &End::Skipped(Cause::Condition), Facts::because(&format!("not {}", condition.text)));
+            return true;
+        }
+        if step.approve.is_some() && !self.is_approved(step, cell) {
+            let run = step_run(&self.order.run_id, &step.id, &cell.path);
+            let why = format!("lineage approve {run}, then lineage resume {}", self.order.run_id);
+            self.end(cell, &End::Parked, Facts::because(&why));
+            return true;
+        }
+        if let Some(most) = step.foreach.as_ref().and_then(|foreach| foreach.max_parallel)
+            && self.flow.running().filter(|running| running.step == cell.step).count() as u64 >= most
+        {
+            return false;
+        }
+        let Some(held) = self.room.take(&step.resources) else { return false };
+        self.held.insert(cell.clone(), held);
+        self.flow.start(cell);
+        self.attempt(scope, cell);
+        true
+    }
+
+    fn is_approved(&self, step: &Step, cell: &Cell) -> bool {
+        let runs = std::iter::once(&self.order.run_id).chain(&self.order.resumes);
+        runs.into_iter().any(|run| (self.around.approved)(step, &step_run(run, &step.id, &cell.path)))
+    }
+
+    /// Starts the next attempt of a cell in a thread of its own.
+    fn attempt<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, cell: &Cell)
+    where
+        'a: 'scope,
+    {
+        let number = *self.tried.entry(cell.clone()).and_modify(|n| *n += 1).or_insert(1);
+        let held = self.held.get(cell).map(|held| held.gpus.clone()).unwrap_or_default();
+        let place = step_run(&self.spec.name, &self.spec.steps[cell.step].id, &cell.path);
+        let expected = self.around.cache.took(&place);
+        let attempt = Attempt::new(&self.surround(), cell, number, &held, expected);
+        let attempt = match attempt {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                self.release(cell);
+                self.end(cell, &End::Failed, Facts::because(&error));
+                return;
+            }
+        };
+        let control: Arc<Control> = Arc::default();
+        self.stop.running(cell, Some(Arc::clone(&control)));
+        let (sender, around, order, cell) = (self.sender.clone(), self.around, self.order, cell.clone());
+        scope.spawn(move || {
+            // Whoever conducts waits for an answer, also of an attempt that met a bug of ours.
+            let made = catch_unwind(AssertUnwindSafe(|| attempt.run(order, &around, control)));
+            let done = made.unwrap_or_else(|_| Done::failed("the runner met a bug; see above".to_owned()));
+            // Whoever conducts listens until every cell has ended.
+            sender.send(Message::Done(cell, Box::new(done))).ok();
+        });
+    }
+
+    fn finish<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, cell: &Cell, done: Done)
+    where
+        'a: 'scope,
+    {
+        self.stop.running(cell, None);
+        self.unrecorded += u64::from(done.is_unrecorded);
+        let step = &self.spec.steps[cell.step];
+        if let Some(failure) = done.failure
+            && !self.stop.is_asked()
+            && self.may_retry(step, cell, failure)
+        {
+            let tried = self.tried.get(cell).copied().unwrap_or(1);
+            let delay = step.retry.delay * step.retry.backoff.saturating_pow(tried - 1);
+            (self.around.news)(&News::Retrying { cell, why: &done.facts.why, delay });
+            if delay.is_zero() {
+                self.attempt(scope, cell);
+            } else {
+                self.pausing.insert(cell.clone(), Instant::now() + delay);
+            }
+            return;
+        }
+        self.release(cell);
+        let seen = self.surround().seen(cell).with(cell.step, &done.values);
+        self.scopes.end(cell, done.values, seen);
+        self.end(cell, &done.end, done.facts);
+    }
+
+    fn may_retry(&self, step: &Step, cell: &Cell, failure: Failure) -> bool {
+        let tried = u64::from(self.tried.get(cell).copied().unwrap_or(1));
+        tried <= step.retry.times && (step.retry.on.is_empty() || step.retry.on.contains(&failure))
+    }
+
+    fn release(&mut self, cell: &Cell) {
+        if let Some(held) = self.held.remove(cell) {
+            self.room.give_back(held);
+        }
+    }
+
+    /// Ends a cell and tells of it.
+    fn end(&mut self, cell: &Cell, end: &End, facts: Facts) {
+        let row = self.row(cell, end.clone(), facts);
+        (self.around.news)(&News::Ended(&row));
+        self.rows.push(row);
+        self.flow.end(cell, end);
+    }
+
+    /// Tells of the cells that ended because others did.
+    fn tell_ended(&mut self) {
+        if self.flow.ended().count() == self.rows.len() {
+            return;
+        }
+        let told: BTreeSet<Cell> = self.rows.iter().map(|row| row.cell.clone()).collect();
+        let new: Vec<(Cell, End)> =
+            self.flow.ended().filter(|(cell, _)| !told.contains(cell)).map(|(c, e)| (c.clone(), e.clone())).collect();
+        for (cell, end) in new {
+            let why = match &end {
+                End::Skipped(Cause::Upstream(step)) => format!("{} did not complete", self.spec.steps[*step].id),
+                End::Skipped(Cause::Stopped) => "the run was stopped".to_owned(),
+                _ => String::new(),
+            };
+            let row = self.row(&cell, end, Facts::because(&why));
+            (self.around.news)(&News::Ended(&row));
+            self.rows.push(row);
+        }
+    }
+
+    fn row(&self, cell: &Cell, end: End, facts: Facts) -> Row {
+        let run = step_run(&self.order.run_id, &self.spec.steps[cell.step].id, &cell.path);
+        let Facts { cached, took, n_inputs, n_outputs, capture, why, notes } = facts;
+        Row { cell: cell.clone(), run, end, cached, took, n_inputs, n_outputs, capture, why, notes }
+    }
+
+    fn report(&mut self, started: Time) -> Report {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_by(|a, b| a.cell.cmp(&b.cell));
+        let tolerated = |row: &Row| self.spec.steps[row.cell.step].continue_on_error;
+        let any = |wanted: fn(&End) -> bool| rows.iter().any(|row| wanted(&row.end) && !tolerated(row));
+        let state = if self.stop.is_asked() || self.timed_out {
+            State::Abort
+        } else if any(|end| matches!(end, End::Failed)) {
+            State::Fail
+        } else if any(|end| matches!(end, End::Aborted)) {
+            State::Abort
+        } else {
+            State::Complete
+        };
+        let is_parked = any(|end| matches!(end, End::Parked));
+        let took = Duration::from_nanos((self.around.clock)().0.saturating_sub(started.0).max(0) as u64);
+        let values = self.surround().last();
+        Report {
+            state,
+            is_parked,
+            is_stopped: self.stop.is_asked() && !self.timed_out,
+            rows,
+            values,
+            took,
+            unrecorded: self.unrecorded,
+        }
+    }
+}
+
+/// The number of SIGTERM, which POSIX does not fix but every system shares.
+const SIGTERM: i32 = 15;
+
+/// What is known of a cell that ended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    pub(super) cached: bool,
+    pub(super) took: Duration,
+    pub(super) n_inputs: usize,
+    pub(super) n_outputs: usize,
+    pub(super) capture: String,
+    pub(super) why: String,
+    pub(super) notes: Vec<String>,
+}
+
+impl Facts {
+    pub(super) fn because(why: &str) -> Self {
+        Self { why: why.to_owned(), ..Self::default() }
+    }
+}
