@@ -1,5 +1,6 @@
 //! What every command is given: the flags that all share, the streams, the clock, and where the store is.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -58,6 +59,25 @@ impl Context {
     pub(crate) fn with_store(&self, root: &Path) -> Self {
         let global = Global { store: Some(root.to_owned()), ..self.global.clone() };
         Self { global, ..self.clone() }
+    }
+
+    /// The flags that make another process of this program see what this one sees.
+    pub(crate) fn repeated(&self) -> Vec<OsString> {
+        let mut flags: Vec<OsString> = Vec::new();
+        let mut flag = |name: &str, value: OsString| flags.extend([name.into(), value]);
+        if let Some(store) = &self.global.store {
+            flag("--store", store.into());
+        }
+        if let Some(actor) = &self.global.actor {
+            flag("--actor", actor.into());
+        }
+        if let Some(now) = &self.global.now {
+            flag("--now", now.to_string().into());
+        }
+        if self.json {
+            flags.push("--json".into());
+        }
+        flags
     }
 
     /// The clock.

@@ -25,6 +25,10 @@ pub(crate) enum ExitCode {
     Budget,
     /// Refused or failed otherwise, or spooled.
     Failed,
+    /// Waiting for an approval.
+    Waiting,
+    /// Interrupted.
+    Interrupted,
     /// What a command that was run exited with.
     Child(u8),
 }
@@ -40,6 +44,8 @@ impl ExitCode {
             Self::Damaged => 4,
             Self::Budget => 5,
             Self::Failed => 6,
+            Self::Waiting => 7,
+            Self::Interrupted => 130,
             Self::Child(code) => code,
         }
     }

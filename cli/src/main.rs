@@ -7,6 +7,7 @@ mod context;
 mod errors;
 mod exit;
 mod http;
+mod machine;
 mod random;
 mod reference;
 mod render;

@@ -32,6 +32,11 @@ fn ignored() -> u64 {
 ///
 /// While nobody takes care of them the process dies of a signal as any program does.
 pub(crate) fn forward(control: Arc<Control>) -> std::io::Result<()> {
+    forward_to(move |notice| control.tell(notice))
+}
+
+/// As [`forward`], to whoever says whether it takes care of a signal.
+pub(crate) fn forward_to(tell: impl Fn(Notice) -> bool + Send + 'static) -> std::io::Result<()> {
     let ignored = ignored();
     // What `nohup` has this process ignore, the command is to ignore, too.
     let caught = CAUGHT.into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
@@ -45,7 +50,7 @@ pub(crate) fn forward(control: Arc<Control>) -> std::io::Result<()> {
                 // A key of the terminal reaches every process of its group; what a program sends reaches this one.
                 _ => Notice::Signal { signal, by_terminal: origin.cause == Cause::Kernel },
             };
-            if !control.tell(notice) {
+            if !tell(notice) {
                 // A signal that ends the process leaves nobody to hear of a failure.
                 emulate_default_handler(signal).ok();
             }

@@ -22,6 +22,7 @@ mod histories;
 mod language_properties;
 mod oracle;
 mod packs;
+mod pipelines;
 mod queries;
 mod reports;
 mod run_failure;

@@ -1,9 +1,10 @@
-//! `lineage check`: files of questions with what is expected of their answers, as the gates of a pipeline.
+//! `lineage check`: files of questions with what is expected of their answers, and specifications of pipelines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use lineage_ingest::pipeline::{Plan, Problem, Spec};
 use lineage_query::output::{self, Answer, Expect, Format, TableStyle};
 use lineage_query::{QueryError, Zone, answer};
 use serde_json::Value;
@@ -12,6 +13,7 @@ use super::question::{self, Asked, Budget};
 use super::verdict::{Form, Outcome, Verdict};
 use crate::context::Context;
 use crate::exit::ExitCode;
+use crate::machine;
 use crate::render::count;
 use crate::session::Session;
 use crate::signals;
@@ -20,6 +22,7 @@ const EXAMPLES: &str = "\
 EXAMPLES
   lineage check policies/*.lq
   lineage check --output junit policies/*.lq > report.xml
+  lineage check churn.toml
 
 A FILE holds questions; the header says what is expected of the one below it:
 
@@ -30,6 +33,9 @@ A FILE holds questions; the header says what is expected of the one below it:
   # expect: <=5
   # param: who=ria
   audits by :who in last 7 days
+
+A FILE that ends in .toml is a pipeline; cycles, paths with two writers, unknown names and resources that this machine
+does not have are found before anything runs, and no store is needed.
 
 EXIT CODES
   the first present of: 4 store damaged, 2 syntax, 3 unknown name, 5 over budget, 1 expectation failed";
@@ -45,7 +51,7 @@ const BY_GRAVITY: [ExitCode; 5] =
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Check {
-    /// Files of questions
+    /// Files of questions, and pipelines
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How the verdicts are told
@@ -61,12 +67,15 @@ pub(crate) struct Check {
 impl Check {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         signals::exit_when_interrupted().context("cannot listen for signals")?;
-        let session = context.open()?;
-        let mut verdicts = Vec::new();
-        for file in &self.files {
-            match read(file) {
-                Ok(policies) => verdicts.extend(policies.iter().map(|policy| self.judge(&session, policy))),
-                Err(verdict) => verdicts.push(verdict),
+        let (pipelines, questions): (Vec<_>, Vec<_>) = self.files.iter().partition(|file| is_pipeline(file));
+        let mut verdicts: Vec<Verdict> = pipelines.into_iter().flat_map(|file| check_pipeline(file)).collect();
+        if !questions.is_empty() {
+            let session = context.open()?;
+            for file in questions {
+                match read(file) {
+                    Ok(policies) => verdicts.extend(policies.iter().map(|policy| self.judge(&session, policy))),
+                    Err(verdict) => verdicts.push(verdict),
+                }
             }
         }
         let form = if context.json { Form::Json } else { self.output };
@@ -147,16 +156,43 @@ fn broken(error: &QueryError) -> Outcome {
     Outcome::Broken { code, diagnostic: Some(told.code), message: told.message.clone(), fixes: told.fixes.clone() }
 }
 
+fn is_pipeline(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "toml")
+}
+
+/// What is wrong with a pipeline, one verdict a problem; one verdict if nothing is.
+fn check_pipeline(path: &Path) -> Vec<Verdict> {
+    let file = path.display().to_string();
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return vec![unreadable(&file, 1, format!("{file}: {error}"))],
+    };
+    let planned = Spec::parse(&text).and_then(|spec| Plan::new(&spec, &machine::capacity()).map(|_| spec));
+    match planned {
+        Ok(spec) => {
+            let outcome = Outcome::Sound { steps: spec.steps.len() };
+            vec![Verdict { file, line: 1, name: format!("pipeline {}", spec.name), outcome }]
+        }
+        Err(problems) => problems.into_iter().map(|problem| told(&file, &text, problem)).collect(),
+    }
+}
+
+fn told(file: &str, text: &str, problem: Problem) -> Verdict {
+    let line = problem.place(text).0;
+    let (message, fixes) = (problem.what, vec![problem.help]);
+    let outcome = Outcome::Broken { code: ExitCode::Usage, diagnostic: None, message, fixes };
+    Verdict { file: file.to_owned(), line, name: "the pipeline".to_owned(), outcome }
+}
+
+fn unreadable(file: &str, line: usize, message: String) -> Verdict {
+    let outcome = Outcome::Broken { code: ExitCode::Usage, diagnostic: None, message, fixes: Vec::new() };
+    Verdict { file: file.to_owned(), line, name: "cannot be checked".to_owned(), outcome }
+}
+
 /// The questions of a file, or why it has none.
 fn read(path: &Path) -> Result<Vec<Policy>, Verdict> {
     let file = path.display().to_string();
-    let refused = |line: usize, message: String| {
-        let outcome = Outcome::Broken { code: ExitCode::Usage, diagnostic: None, message, fixes: Vec::new() };
-        Verdict { file: file.clone(), line, name: "cannot be checked".to_owned(), outcome }
-    };
-    if path.extension().is_some_and(|ending| ending == "toml") {
-        return Err(refused(1, "checks of pipelines are not built yet; a file of questions ends in .lq".to_owned()));
-    }
+    let refused = |line: usize, message: String| unreadable(&file, line, message);
     let text = fs::read_to_string(path).map_err(|error| refused(1, format!("{file}: {error}")))?;
     parse(&text, &file).map_err(|(line, message)| refused(line, message))
 }

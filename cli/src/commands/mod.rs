@@ -1,7 +1,10 @@
 //! The commands, one module for each family.
 
+mod abort;
 mod add;
+mod approve;
 mod backup;
+mod board;
 mod check;
 mod checkpoint;
 pub(crate) mod completions;
@@ -14,6 +17,7 @@ mod event;
 mod explain;
 mod export;
 mod gc;
+mod graph;
 mod history;
 mod ingest;
 mod init;
@@ -23,15 +27,19 @@ mod language;
 mod log;
 mod logs;
 mod name;
+mod origin;
+mod pipeline;
 mod prove;
 mod ps;
 pub(crate) mod query;
 pub(crate) mod question;
 mod rebuild;
 mod report;
+mod resume;
 mod retract;
 mod run;
 mod saved;
+mod schedule;
 mod serve;
 mod show;
 mod status;
@@ -76,6 +84,16 @@ commands! {
     Doctor(doctor::Doctor),
     /// Run a command and record what it read and wrote
     Run(run::Run),
+    /// Go on with a run of a pipeline: what is done is not done again
+    Resume(resume::Resume),
+    /// Let a step of a pipeline run
+    Approve(approve::Approve),
+    /// Stop a run
+    Abort(abort::Abort),
+    /// Draw the steps of a run
+    Graph(graph::Graph),
+    /// Run the pipelines whose time has come
+    Schedule(schedule::ScheduleCommand),
     /// List the runs that go on, and those that ended last
     Ps(ps::Ps),
     /// Print what the command of a run said

@@ -21,6 +21,7 @@ use lineage_store::event::{EntityKind, Event, Kind, Parent, RunRef, State};
 use lineage_store::graph::View;
 use serde_json::json;
 
+use super::pipeline::{self, Choices, Source};
 use super::question::parse_duration;
 use crate::config::Hostname;
 use crate::context::Context;
@@ -37,6 +38,7 @@ EXAMPLES
   lineage run --timeout 2h --secret DB_PASSWORD -- python train.py
   lineage run --kind audit -i model:churn=model.pkl -- pytest checks/
   lineage run --kind deployment --to prod -i model:churn=model.pkl -- ./push.sh
+  lineage run churn.toml -p lr=0.2
 
 A run that writes a model is a training. Declarations are NAME=PATH, KIND:NAME=PATH or PATH; a path may be a pattern.
 The command may write metrics as JSON lines {\"name\":…,\"value\":…} to the file that LINEAGE_METRICS names.
@@ -97,8 +99,13 @@ pub(crate) struct Run {
     /// Keep no logs; the command inherits the standard streams
     #[arg(long)]
     pub(super) no_logs: bool,
+    #[command(flatten)]
+    pub(super) choices: Choices,
+    /// A pipeline to run, instead of a command
+    #[arg(value_name = "PIPELINE.toml", conflicts_with = "command")]
+    pub(super) pipeline: Option<PathBuf>,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(last = true, required_unless_present = "pipeline", value_name = "CMD")]
     pub(super) command: Vec<OsString>,
     /// Where it runs; only for the demo.
     #[arg(skip)]
@@ -114,19 +121,25 @@ fn parse_kind(word: &str) -> Result<Kind, String> {
 }
 
 fn parse_mode(word: &str) -> Result<CaptureMode, String> {
-    CaptureMode::from_word(word).ok_or_else(|| match word {
-        "enforce" => "enforce is for pipelines, which are not built; use require".to_owned(),
-        _ => format!("the modes are {}", CaptureMode::ALL.map(CaptureMode::as_str).join(", ")),
-    })
+    let modes = CaptureMode::ALL.map(CaptureMode::as_str);
+    CaptureMode::from_word(word).ok_or_else(|| format!("the modes are {}", modes.join(", ")))
 }
 
-fn parse_param(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_param(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("write NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 impl Run {
     pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        if let Some(file) = &self.pipeline {
+            let source = Source::file(file, &self.param)?;
+            let session = context.open_to_write()?;
+            let base = self.spec(&session, "", &Arc::default())?;
+            let capture = (self.capture != CaptureMode::default()).then_some(self.capture);
+            let ready = pipeline::prepare(&session, source, &self.choices, base, capture)?;
+            return pipeline::start(session, &ready, &self.choices);
+        }
         // Whatever keeps the recorder from working is code 125, so that it is not taken for the command's.
         let recorded =
             context.open_to_write().and_then(|session| execute(&session, &self).map(|result| (session, result)));
@@ -179,7 +192,7 @@ impl Run {
         Err(problem.into())
     }
 
-    fn spec(&self, session: &Session, run_id: &str, control: &Arc<Control>) -> anyhow::Result<RunSpec> {
+    pub(super) fn spec(&self, session: &Session, run_id: &str, control: &Arc<Control>) -> anyhow::Result<RunSpec> {
         let here = std::env::current_dir().context("cannot tell the current folder")?;
         let cwd = self.folder.clone().unwrap_or(here);
         let root = session.store.layout().root();
@@ -303,7 +316,7 @@ fn parent(text: &str) -> Option<Parent> {
 }
 
 /// The name that had these bytes first.
-fn known_as(view: &View, digest: &Blake3) -> Option<(EntityKind, String, String)> {
+pub(super) fn known_as(view: &View, digest: &Blake3) -> Option<(EntityKind, String, String)> {
     let version = view.versions_with(&digest.0).into_iter().min()?;
     let entity = view.entity(version);
     Some((view.entity_kind(entity), view.entity_namespace(entity).to_owned(), view.entity_name(entity).to_owned()))

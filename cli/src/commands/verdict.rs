@@ -20,7 +20,7 @@ pub(crate) enum Form {
     Json,
 }
 
-/// What became of one question.
+/// What became of one question or pipeline.
 pub(super) struct Verdict {
     pub(super) file: String,
     /// The line on which the question begins.
@@ -34,6 +34,8 @@ pub(super) struct Verdict {
 pub(super) enum Outcome {
     /// It was.
     Met { rows: u64 },
+    /// The pipeline can run.
+    Sound { steps: usize },
     /// It was not; the first rows are named.
     Unmet { message: String, rows: u64, shown: Vec<String> },
     /// The question has no answer.
@@ -44,7 +46,7 @@ impl Verdict {
     /// The exit code of this question alone.
     pub(super) fn code(&self) -> ExitCode {
         match &self.outcome {
-            Outcome::Met { .. } => ExitCode::Done,
+            Outcome::Met { .. } | Outcome::Sound { .. } => ExitCode::Done,
             Outcome::Unmet { .. } => ExitCode::Unmet,
             Outcome::Broken { code, .. } => *code,
         }
@@ -53,7 +55,7 @@ impl Verdict {
     /// Why it failed, and what shows it.
     fn reason(&self) -> Option<(String, &[String])> {
         match &self.outcome {
-            Outcome::Met { .. } => None,
+            Outcome::Met { .. } | Outcome::Sound { .. } => None,
             Outcome::Unmet { message, shown, .. } => Some((message.clone(), shown)),
             Outcome::Broken { diagnostic, message, fixes, .. } => {
                 Some((diagnostic.map_or_else(|| message.clone(), |code| format!("{code}: {message}")), fixes))
@@ -68,6 +70,9 @@ impl Verdict {
         });
         if let Outcome::Met { rows } | Outcome::Unmet { rows, .. } = &self.outcome {
             object["rows"] = json!(rows);
+        }
+        if let Outcome::Sound { steps } = &self.outcome {
+            object["steps"] = json!(steps);
         }
         if let Some((message, shown)) = self.reason() {
             object["message"] = json!(message);

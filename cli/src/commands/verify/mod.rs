@@ -58,7 +58,7 @@ pub(crate) struct Verify {
     /// Exit with 1 unless a checkpoint or a cosignature from outside agrees
     #[arg(long)]
     require_anchor: bool,
-    /// Read everything [default]
+    /// Read everything, which is the default
     #[arg(long, conflicts_with = "incremental")]
     full: bool,
     /// Read only what was recorded since the last verification that found everything good

@@ -1,0 +1,240 @@
+//! A run of a pipeline as it was recorded: what it was made of, how it ended, and how its steps did.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use lineage_ingest::pipeline::{Capacity, Plan, SPEC_MAX, Spec};
+use lineage_store::digest::Blake3;
+use lineage_store::event::{Event, State};
+use lineage_store::graph::View;
+use lineage_store::time::Time;
+use serde_json::Value;
+
+use super::retract::run_namespace;
+use crate::exit::Problem;
+use crate::session::Session;
+
+/// So many runs that resume each other are followed back.
+const RESUMED_MAX: usize = 100;
+/// Nothing is too large for a machine that only looks.
+const ANY: Capacity = Capacity { cpu: u64::MAX, memory: u64::MAX, gpu: u64::MAX };
+
+/// A run of a pipeline.
+pub(super) struct Origin {
+    pub(super) run: String,
+    pub(super) namespace: String,
+    /// The name of the pipeline.
+    pub(super) name: String,
+    pub(super) state: Option<State>,
+    /// Whether steps wait for an approval.
+    pub(super) is_parked: bool,
+    /// The runs that it resumed, the latest first.
+    pub(super) resumed: Vec<String>,
+    pub(super) params: Vec<(String, String)>,
+    pub(super) tags: Vec<String>,
+    /// The name of the file of the specification, and its text.
+    pub(super) file: String,
+    pub(super) text: String,
+    /// The folder in which its steps ran, from that of the store.
+    pub(super) folder: String,
+}
+
+impl Origin {
+    /// Finds a run of a pipeline by its id; without one, the newest.
+    pub(super) fn find(session: &Session, run: Option<&str>) -> anyhow::Result<Self> {
+        let run = run.filter(|run| *run != "latest");
+        let Some((event, facts)) = find_start(session, run)? else {
+            let none = || "no pipeline has run yet".to_owned();
+            let what = run.map_or_else(none, |run| format!("{run} is no run of a pipeline"));
+            let help = "`lineage ps` lists runs; `lineage run FILE.toml` runs a pipeline";
+            return Err(Problem::name(what).help(help).into());
+        };
+        let word = |key: &str| facts[key].as_str().unwrap_or_default().to_owned();
+        let run = event.run.clone().unwrap_or_default();
+        let (state, is_parked) = how_it_ended(session, &event.namespace, &run)?;
+        let digest = facts["spec"].as_str().and_then(|text| Blake3::from_hex(text.strip_prefix("b3:")?));
+        let digest = digest.context("the run names no specification")?;
+        let bytes = session.store.artifacts().read(&digest, SPEC_MAX as u64)?;
+        let params: Value = serde_json::from_str(event.params.as_str()).unwrap_or_default();
+        let text_of = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let params = params.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), text_of(value)));
+        Ok(Self {
+            params: params.collect(),
+            resumed: resumed(session, &event.namespace, &facts)?,
+            run,
+            state,
+            is_parked,
+            name: word("name"),
+            file: word("file"),
+            folder: word("folder"),
+            text: String::from_utf8(bytes).context("the stored specification is no text")?,
+            namespace: event.namespace,
+            tags: event.tags,
+        })
+    }
+
+    fn spec(&self) -> anyhow::Result<Spec> {
+        Spec::parse(&self.text).map_err(|_| {
+            Problem::failed(format!("the specification of {} is not of this version", self.run))
+                .help(format!("lineage run {}", self.file))
+                .into()
+        })
+    }
+
+    /// The role that must approve a step; `None` if any may. Refuses a step that waits for nobody.
+    pub(super) fn approval_of(&self, id: &str) -> anyhow::Result<Option<String>> {
+        let spec = self.spec()?;
+        let Some(step) = spec.step(id.split('.').next().unwrap_or(id)) else {
+            let known: Vec<&str> = spec.steps.iter().map(|step| step.id.as_str()).collect();
+            let help = format!("its steps are {}", known.join(", "));
+            return Err(Problem::name(format!("the pipeline {} has no step {id}", self.name)).help(help).into());
+        };
+        match &step.approve {
+            Some(approval) => Ok(approval.role.clone()),
+            None => Err(Problem::failed(format!("the step {id} needs no approval"))
+                .help(format!("lineage resume {}", self.run))
+                .into()),
+        }
+    }
+
+    /// Its steps in their order, each with how its branches ended.
+    pub(super) fn steps(&self, session: &Session) -> anyhow::Result<Vec<Drawn>> {
+        let spec = self.spec()?;
+        let plan = Plan::new(&spec, &ANY)
+            .map_err(|_| Problem::failed(format!("the specification of {} is not of this version", self.run)))?;
+        let ended = ends(session, &self.namespace, &self.run)?;
+        let mut depths = vec![0; spec.steps.len()];
+        for &step in &plan.order {
+            depths[step] = plan.steps[step].needs.iter().map(|need| depths[*need] + 1).max().unwrap_or(0);
+        }
+        let drawn = plan.order.iter().map(|&step| {
+            let id = &spec.steps[step].id;
+            Drawn {
+                id: id.clone(),
+                needs: plan.steps[step].needs.iter().map(|need| spec.steps[*need].id.clone()).collect(),
+                depth: depths[step],
+                states: ended.get(id).cloned().unwrap_or_default(),
+            }
+        });
+        Ok(drawn.collect())
+    }
+}
+
+/// A step of a run, to be drawn.
+pub(super) struct Drawn {
+    pub(super) id: String,
+    pub(super) needs: Vec<String>,
+    /// How many steps are before it on the longest way.
+    pub(super) depth: usize,
+    /// How many of its branches ended how.
+    pub(super) states: BTreeMap<String, usize>,
+}
+
+impl Drawn {
+    /// One character for how it stands.
+    pub(super) fn sign(&self) -> char {
+        let has = |state: &str| self.states.contains_key(state);
+        match () {
+            () if has("failed") || has("aborted") => '✗',
+            () if has("waits for approval") => '…',
+            () if has("complete") || has("reused") => '✓',
+            () if has("skipped") => '-',
+            () => '·',
+        }
+    }
+
+    /// How its branches ended, in words.
+    pub(super) fn told(&self) -> String {
+        match self.states.iter().collect::<Vec<_>>().as_slice() {
+            [] => "not yet".to_owned(),
+            [(state, 1)] => (*state).clone(),
+            several => several.iter().map(|(state, n)| format!("{n} {state}")).collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+/// The state of a run: of the event that ended it, else of its last.
+pub(super) fn state_of(view: &View, namespace: &str, run: &str) -> Option<State> {
+    let mut events = view.run_events(namespace, run);
+    events.sort_unstable();
+    let states: Vec<State> = events.into_iter().map(|event| view.state(event)).collect();
+    states.iter().rev().find(|state| state.is_terminal()).or(states.last()).copied()
+}
+
+/// When the newest run of a pipeline began.
+pub(super) fn newest_start(session: &Session, namespace: &str, name: &str) -> anyhow::Result<Option<Time>> {
+    session.with_view(|view| {
+        let is_start = |event: &u32| {
+            view.has_run(*event)
+                && view.state(*event) == State::Start
+                && view.text(view.job(*event)) == name
+                && view.text(view.namespace(*event)) == namespace
+        };
+        Ok((0..view.count()).rev().find(is_start).map(|event| view.time(event)))
+    })
+}
+
+fn facts(event: &Event) -> Option<Value> {
+    let mut facets: Value = serde_json::from_str(event.facets.as_str()).ok()?;
+    Some(facets["pipeline"].take()).filter(Value::is_object)
+}
+
+/// The first event of a run of a pipeline, and what it says of it.
+fn find_start(session: &Session, run: Option<&str>) -> anyhow::Result<Option<(Event, Value)>> {
+    let reader = session.store.reader()?;
+    session.with_view(|view| {
+        let is_start = |event: &u32| view.has_run(*event) && view.state(*event) == State::Start;
+        let candidates: Box<dyn Iterator<Item = u32>> = match run {
+            Some(run) => Box::new(view.run_events(&run_namespace(view, run)?, run).into_iter()),
+            None => Box::new((0..view.count()).rev().filter(is_start)),
+        };
+        for position in candidates {
+            let (event, ..) = reader.event(position.into())?;
+            if let Some(facts) = facts(&event) {
+                return Ok(Some((event, facts)));
+            }
+        }
+        Ok(None)
+    })
+}
+
+/// How a run ended, and whether steps wait for an approval.
+fn how_it_ended(session: &Session, namespace: &str, run: &str) -> anyhow::Result<(Option<State>, bool)> {
+    let (state, last) = session
+        .with_view(|view| Ok((state_of(view, namespace, run), view.run_events(namespace, run).into_iter().max())))?;
+    let Some(last) = last else { return Ok((state, false)) };
+    let (event, ..) = session.store.reader()?.event(last.into())?;
+    let parked = facts(&event).and_then(|facts| facts["counts"]["parked"].as_u64()).unwrap_or(0);
+    Ok((state, parked > 0))
+}
+
+/// The runs that a run resumed, the latest first.
+fn resumed(session: &Session, namespace: &str, first: &Value) -> anyhow::Result<Vec<String>> {
+    let reader = session.store.reader()?;
+    let next = |facts: &Value| facts["resumed_from"].as_str().map(str::to_owned);
+    let mut chain = Vec::new();
+    let mut run = next(first);
+    while let Some(origin) = run.filter(|run| !chain.contains(run) && chain.len() < RESUMED_MAX) {
+        let start = session.with_view(|view| Ok(view.run_events(namespace, &origin).into_iter().min()))?;
+        let event = start.map(|position| reader.event(position.into())).transpose()?;
+        run = event.and_then(|(event, ..)| facts(&event)).as_ref().and_then(next);
+        chain.push(origin);
+    }
+    Ok(chain)
+}
+
+/// How many branches of each step ended how, as the last event of the run says.
+fn ends(session: &Session, namespace: &str, run: &str) -> anyhow::Result<BTreeMap<String, BTreeMap<String, usize>>> {
+    let mut ended: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
+    let last = session.with_view(|view| Ok(view.run_events(namespace, run).into_iter().max()))?;
+    let Some(last) = last else { return Ok(ended) };
+    let (event, ..) = session.store.reader()?.event(last.into())?;
+    for row in facts(&event).as_ref().and_then(|facts| facts["steps"].as_array()).into_iter().flatten() {
+        if let (Some(step), Some(end)) = (row["step"].as_str(), row["end"].as_str()) {
+            let cached = row["cached"].as_bool() == Some(true);
+            let end = if cached { "reused" } else { end };
+            *ended.entry(step.to_owned()).or_default().entry(end.to_owned()).or_default() += 1;
+        }
+    }
+    Ok(ended)
+}

@@ -1,0 +1,235 @@
+//! Pipelines through the command: the worked examples, reuse, gates, approvals, failures and resuming.
+
+use std::fs;
+use std::path::Path;
+
+use lineage_tests::sandbox::{Ran, Sandbox};
+use lineage_tests::workspace;
+use serde_json::Value;
+
+/// A sandbox on the clock of the machine, with files of the examples.
+fn sandbox(files: &[&str]) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.at_real_time();
+    for file in files {
+        let from = workspace().join("docs/examples").join(file);
+        let name = Path::new(file).file_name().unwrap().to_str().unwrap();
+        sandbox.write(name, fs::read(&from).unwrap_or_else(|error| panic!("{}: {error}", from.display())));
+    }
+    sandbox
+}
+
+const CHURN: [&str; 7] = [
+    "churn/make_raw.sh",
+    "churn/prepare.sh",
+    "churn/train.sh",
+    "churn/evaluate.sh",
+    "churn/audit.sh",
+    "churn/deploy.sh",
+    "pipelines/churn/churn.toml",
+];
+
+/// The last object of a run with `--json`.
+fn ended(ran: &Ran) -> Value {
+    let last = ran.stdout.lines().last().unwrap_or_else(|| panic!("nothing was said: {ran}"));
+    let object: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {ran}"));
+    assert_eq!(object["event"], "ended", "{ran}");
+    object
+}
+
+/// `step state` of every step, `reused` for what did not run.
+fn states(ended: &Value) -> Vec<String> {
+    let state = |row: &Value| if row["cached"] == true { "reused" } else { row["state"].as_str().unwrap() }.to_owned();
+    let branch = |row: &Value| {
+        row["branch"].as_array().unwrap().iter().fold(String::new(), |name, index| format!("{name}/{index}"))
+    };
+    let rows = ended["steps"].as_array().unwrap().iter();
+    rows.map(|row| format!("{}{} {}", row["step"].as_str().unwrap(), branch(row), state(row))).collect()
+}
+
+fn why(ended: &Value, step: &str) -> String {
+    let row = ended["steps"].as_array().unwrap().iter().find(|row| row["step"] == step).unwrap();
+    row["why"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_branch_flow_gives_3_and_the_grid_its_maximum() {
+    let sandbox = sandbox(&["pipelines/branch.toml", "pipelines/grid.toml"]);
+    let branch = ended(&sandbox.run(["--json", "run", "branch.toml"]));
+    assert_eq!((&branch["values"]["max"], branch["state"].as_str()), (&Value::from(3), Some("complete")));
+    assert_eq!(states(&branch), ["start complete", "two complete", "three complete", "max complete"]);
+    let grid = ended(&sandbox.run(["--json", "run", "grid.toml"]));
+    assert_eq!(grid["values"]["best"], 17);
+    assert_eq!(grid["steps"].as_array().unwrap().len(), 6);
+
+    // Every step, value and edge is answered by questions.
+    let upstream = sandbox.names("artifacts upstream of artifact branch.max/max");
+    assert_eq!(upstream, ["branch.start/x", "branch.three/x", "branch.two/x"]);
+    assert_eq!(sandbox.names("artifacts downstream of artifact branch.start/x").len(), 3);
+    // Two points have the same score; told one after the other they are one version.
+    assert!(sandbox.names("artifacts upstream of artifact grid.best/best").len() >= 4);
+    let run = branch["run"].as_str().unwrap();
+    sandbox.run(["show", "artifact", "branch.max/max"]).done();
+    let drawn = sandbox.run(["graph", run]);
+    assert!(drawn.done().contains("✓ max  complete  after three, two") || drawn.stdout.contains("after two, three"));
+}
+
+#[test]
+fn a_second_run_executes_nothing_and_restores_what_is_gone() {
+    let sandbox = sandbox(&CHURN);
+    let first = sandbox.run(["--json", "run", "churn.toml"]);
+    first.code(7);
+    let first = ended(&first);
+    assert_eq!(first["parked"], true);
+    let model = fs::read(sandbox.path().join("work/model.txt")).unwrap();
+    assert_eq!(sandbox.names("models trained on dataset churn-raw"), ["churn", "churn-0", "churn-1", "churn-2"]);
+
+    fs::remove_dir_all(sandbox.path().join("work")).unwrap();
+    let again = sandbox.run(["--json", "run", "churn.toml"]);
+    again.code(7);
+    let ran: Vec<String> = states(&ended(&again)).into_iter().filter(|state| !state.ends_with("reused")).collect();
+    // Audits and deployments are never reused.
+    assert_eq!(ran, ["audit complete", "deploy waits for approval"]);
+    assert_eq!(fs::read(sandbox.path().join("work/model.txt")).unwrap(), model);
+    assert_eq!(sandbox.names("models trained on dataset churn-raw").len(), 4, "nothing new was minted");
+}
+
+#[test]
+fn exactly_what_read_a_changed_file_runs_again_and_the_reason_names_it() {
+    let sandbox = sandbox(&[]);
+    sandbox.write("a.txt", "1\n");
+    sandbox.write("b.txt", "1\n");
+    let text = "[pipeline]\nname = \"two\"\n\
+        [[step]]\nid = \"a\"\nshell = \"cat a.txt > a.out\"\ninputs = [\"a.txt\"]\noutputs = [\"a.out\"]\n\
+        [[step]]\nid = \"b\"\nshell = \"cat b.txt > b.out\"\ninputs = [\"b.txt\"]\noutputs = [\"b.out\"]\n\
+        [[step]]\nid = \"both\"\nshell = \"cat a.out b.out > both.out\"\ninputs = [\"a.out\", \"b.out\"]\noutputs = [\"both.out\"]\n";
+    sandbox.write("two.toml", text);
+    sandbox.run(["run", "two.toml"]).done();
+    sandbox.write("b.txt", "2\n");
+    let second = ended(&sandbox.run(["--json", "run", "two.toml"]));
+    assert_eq!(states(&second), ["a reused", "b complete", "both complete"]);
+    assert_eq!((why(&second, "b"), why(&second, "both")), ("b.txt changed".to_owned(), "b.out changed".to_owned()));
+    assert_eq!(fs::read_to_string(sandbox.path().join("both.out")).unwrap(), "1\n2\n");
+
+    // A result whose bytes are gone is a miss, never a hole.
+    let digest = sandbox.column("artifact a.out", "digest").remove(0);
+    let hex = digest.strip_prefix("b3:").unwrap();
+    let stored = sandbox.store().join("artifacts").join(&hex[..2]).join(&hex[2..]);
+    fs::remove_file(&stored).unwrap_or_else(|error| panic!("{}: {error}", stored.display()));
+    fs::remove_file(sandbox.path().join("a.out")).unwrap();
+    let third = ended(&sandbox.run(["--json", "run", "two.toml"]));
+    assert_eq!(states(&third), ["a complete", "b reused", "both reused"]);
+    assert_eq!(why(&third, "a"), "the stored bytes of a.out are gone");
+    assert_eq!(fs::read_to_string(sandbox.path().join("a.out")).unwrap(), "1\n");
+}
+
+#[test]
+fn a_gate_blocks_and_an_approval_lets_pass_once() {
+    let sandbox = sandbox(&CHURN);
+    let first = ended(&sandbox.run(["--json", "run", "churn.toml"]));
+    let run = first["run"].as_str().unwrap().to_owned();
+    sandbox.run(["approve", &run, "deploy"]).fails(6, "--role owner");
+    sandbox.run(["approve", &run, "deploy", "--role", "owner"]).done();
+    let second = sandbox.run(["--json", "resume", &run]);
+    second.code(0);
+    assert!(states(&ended(&second)).contains(&"deploy complete".to_owned()), "{second}");
+    assert_eq!(sandbox.names("models live in prod"), ["churn"]);
+    // Resumed once more, the deployment is not done again.
+    let deployments = sandbox.column("deployments", "time").len();
+    let third = sandbox.run(["--json", "resume"]);
+    third.code(0);
+    assert!(states(&ended(&third)).contains(&"deploy reused".to_owned()), "{third}");
+    let mtime = |path: &str| fs::metadata(sandbox.path().join(path)).unwrap().modified().unwrap();
+    let before = mtime("live/model.txt");
+    sandbox.run(["resume"]).done();
+    assert_eq!(mtime("live/model.txt"), before);
+    assert!(sandbox.column("deployments", "time").len() >= deployments);
+
+    let strict = fs::read_to_string(sandbox.path().join("churn.toml")).unwrap().replace("\"0.6\"", "\"0.01\"");
+    sandbox.write("churn.toml", strict);
+    let refused = sandbox.run(["--json", "run", "churn.toml"]);
+    refused.code(1);
+    let states = states(&ended(&refused));
+    assert!(states.contains(&"audit failed".to_owned()) && states.contains(&"deploy skipped".to_owned()), "{states:?}");
+}
+
+#[test]
+fn failures_are_retried_by_class_and_told_apart() {
+    let sandbox = sandbox(&[]);
+    let text = "[pipeline]\nname = \"f\"\n\
+        [[step]]\nid = \"flaky\"\nshell = \"echo x >> tries; [ $(wc -l < tries) -ge 3 ] || exit 75\"\n\
+        retry = { times = 5, on = [\"exit:75\"] }\n\
+        [[step]]\nid = \"slow\"\nrun = [\"sleep\", \"60\"]\ntimeout = \"1s\"\n\
+        [[step]]\nid = \"wrong\"\nshell = \"echo no; exit 3\"\nretry = { times = 5, on = [\"exit:75\"] }\n\
+        [[step]]\nid = \"after\"\nneeds = [\"wrong\"]\nrun = [\"true\"]\n\
+        [[step]]\nid = \"finally\"\nneeds = [\"wrong\"]\nalways = true\nrun = [\"true\"]\n";
+    sandbox.write("f.toml", text);
+    let ran = sandbox.run(["--json", "run", "f.toml"]);
+    ran.code(1);
+    let ended = ended(&ran);
+    let expected = ["flaky complete", "slow aborted", "wrong failed", "after skipped", "finally complete"];
+    assert_eq!(states(&ended), expected);
+    assert_eq!(fs::read_to_string(sandbox.path().join("tries")).unwrap().lines().count(), 3);
+    let run = ended["run"].as_str().unwrap();
+    let said = sandbox.run(["logs", &format!("{run}.wrong")]);
+    assert_eq!(said.done(), "no\n");
+}
+
+#[test]
+fn an_edited_step_is_not_reused_and_a_finished_branch_is() {
+    let sandbox = sandbox(&[]);
+    let text = |last: &str| {
+        format!(
+            "[pipeline]\nname = \"e\"\n[params]\nn = [1, 2, 3]\n\
+             [[step]]\nid = \"make\"\nforeach = \"params.n\"\nas = \"n\"\nshell = \"echo {{n}} > out-{{n}}; {last}\"\n\
+             outputs = [\"out-{{n}}\"]\n"
+        )
+    };
+    sandbox.write("e.toml", text("[ {n} != 3 ]"));
+    let first = sandbox.run(["--json", "run", "e.toml"]);
+    first.code(1);
+    assert_eq!(states(&ended(&first)), ["make/0 complete", "make/1 complete", "make/2 failed"]);
+    let second = sandbox.run(["--json", "resume"]);
+    assert_eq!(states(&ended(&second)), ["make/0 reused", "make/1 reused", "make/2 failed"]);
+    sandbox.write("e.toml", text("true"));
+    let third = sandbox.run(["--json", "run", "e.toml"]);
+    third.code(0);
+    assert_eq!(states(&ended(&third)), ["make/0 complete", "make/1 complete", "make/2 complete"]);
+    assert!(why(&ended(&third), "make").starts_with("argument 3 was"), "{third}");
+}
+
+#[test]
+fn a_wrong_specification_starts_nothing() {
+    let sandbox = sandbox(&[]);
+    sandbox.write("w.toml", "[pipeline]\nname = \"w\"\n[[step]]\nid = \"a\"\nkind = \"train\"\nrun = \"x\"\n");
+    let ran = sandbox.run(["run", "w.toml"]);
+    ran.fails(2, "w.toml:5:8: the step a has the unknown kind `train`; did you mean `training`?");
+    assert!(ran.stderr.contains("w.toml:6:7:") && ran.stderr.contains("nothing was started"), "{ran}");
+    let checked = Sandbox::empty();
+    checked.write("w.toml", "[pipeline]\nname = \"w\"\n");
+    let told = checked.run(["--json", "check", "w.toml"]);
+    told.code(2);
+    assert_eq!(told.json()["checks"][0]["line"], 1);
+    for file in ["branch.toml", "grid.toml", "churn/churn.toml", "churn-python/churn.toml", "mixed/mixed.toml"] {
+        let path = workspace().join("docs/examples/pipelines").join(file);
+        checked.run(["check", path.to_str().unwrap()]).done();
+    }
+    sandbox.run(["run", "w.toml", "-p", "x=1"]).code(2);
+    sandbox.run(["run", "none.toml"]).fails(2, "none.toml");
+    assert_eq!(sandbox.column("runs", "run").len(), 0);
+}
+
+#[test]
+fn secrets_of_steps_are_never_kept() {
+    let sandbox = sandbox(&[]);
+    let text = "[pipeline]\nname = \"s\"\n[secrets]\nenv = [\"TOKEN_X\"]\n\
+        [[step]]\nid = \"a\"\nshell = \"echo v=\\\\\\\"$TOKEN_X\\\\\\\" > $LINEAGE_OUT; echo $TOKEN_X\"\n";
+    sandbox.write("s.toml", text);
+    let mut command = sandbox.command(["run", "s.toml"]);
+    let ran = Ran::of(command.env("TOKEN_X", "canary-5-8-13-21"));
+    ran.code(0);
+    let found = lineage_tests::walk::files(&sandbox.store())
+        .into_iter()
+        .find(|path| fs::read(path).is_ok_and(|bytes| bytes.windows(16).any(|part| part == b"canary-5-8-13-21")));
+    assert_eq!(found, None, "{ran}");
+}
