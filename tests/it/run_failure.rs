@@ -78,12 +78,12 @@ fn an_interrupt_is_passed_on_and_the_end_is_recorded() {
     let (state, process) = last(&sandbox, "polite");
     assert_eq!((&*state, &process["cause"]), ("complete", &json!("cancelled")), "it ended well, though early");
 
-    let child = started(&sandbox, &["--name", "plain"], "echo up; sleep 600");
+    let child = started(&sandbox, &["--name", "plain"], "echo up; exec sleep 600");
     send("-INT", &child);
     assert_eq!(child.wait_with_output().expect("an end").status.code(), Some(130));
     assert_eq!(last(&sandbox, "plain").0, "abort");
 
-    let child = started(&sandbox, &["--name", "termed"], "echo up; sleep 600");
+    let child = started(&sandbox, &["--name", "termed"], "echo up; exec sleep 600");
     send("-TERM", &child);
     assert_eq!(child.wait_with_output().expect("an end").status.code(), Some(143));
     assert_eq!(
