@@ -22,6 +22,8 @@ const ARGUMENT_BYTES_MAX: usize = 4096;
 const CONNECTIONS_MAX: usize = 1024;
 /// So many written paths of installed packages and of the system are kept.
 const FOREIGN_WRITES_MAX: usize = 32;
+/// Of more paths that are not there only their number is kept.
+const MISSING_MAX: usize = 10_000;
 /// So many paths are remembered whose role needs no second look.
 const QUICK_MAX: usize = 500_000;
 
@@ -58,6 +60,8 @@ pub(super) struct Observer {
     connections: BTreeSet<SocketAddr>,
     held_back: BTreeSet<PathBuf>,
     n_missing: u64,
+    /// Paths of data and code that were looked for and not there; none once they are too many.
+    missing: Option<BTreeSet<PathBuf>>,
     n_events: u64,
 }
 
@@ -77,6 +81,7 @@ impl Observer {
             connections: BTreeSet::new(),
             held_back: BTreeSet::new(),
             n_missing: 0,
+            missing: Some(BTreeSet::new()),
             n_events: 0,
         }
     }
@@ -189,7 +194,7 @@ impl Observer {
             if path.as_os_str().len() >= PATH_MAX {
                 self.miss(Blind::TooLong);
             }
-            self.n_missing += 1;
+            self.is_missing(&plain(path));
             return None;
         };
         if place.path != path && self.is_noise(&place.path, writes) {
@@ -197,6 +202,19 @@ impl Observer {
         }
         let role = self.roles.of(&place.path);
         Some((place, role))
+    }
+
+    /// A path of data or code is not there: had it been, the step might have done something else.
+    fn is_missing(&mut self, path: &Path) {
+        self.n_missing += 1;
+        if let Some(missing) = &mut self.missing
+            && self.roles.of(path).is_recorded()
+        {
+            missing.insert(path.to_owned());
+            if missing.len() > MISSING_MAX {
+                self.missing = None;
+            }
+        }
     }
 
     /// Finds the file that a call names and tells the ledger.
@@ -231,7 +249,7 @@ impl Observer {
         let Some((place, role)) = self.place(task, &path, follow, writes) else { return };
         let named = named(&place, &path, role, task);
         match &place.metadata {
-            None if flags & libc::O_CREAT == 0 => self.n_missing += 1,
+            None if flags & libc::O_CREAT == 0 => self.is_missing(&place.path),
             None => self.ledger.write(named, false),
             Some(_) if flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0 => {}
             Some(metadata) if metadata.is_dir() => {
@@ -351,8 +369,9 @@ impl Observer {
         let mut foreign_writes: Vec<_> = self.noise.iter().filter(foreign).map(|(path, _)| path.clone()).collect();
         foreign_writes.sort();
         foreign_writes.truncate(FOREIGN_WRITES_MAX);
-        let env = self.noise.iter().filter(|(_, (role, _))| *role == Role::Env).map(|(path, _)| path.as_path());
-        let packages = super::packages::versions(env);
+        let env = || self.noise.iter().filter(|(_, (role, _))| *role == Role::Env).map(|(path, _)| path.as_path());
+        let packages = super::packages::versions(env());
+        let package_folders = super::packages::folders(env());
         let holes: Vec<_> = self.holes.iter().map(|(kind, count)| Hole { kind: *kind, count: *count }).collect();
         let hides = holes.iter().any(|hole| hole.kind.hides());
         Trace {
@@ -367,11 +386,13 @@ impl Observer {
             connections: self.connections.into_iter().collect(),
             n_temps: balance.n_temps,
             n_missing: self.n_missing,
+            missing: self.missing.map(|missing| missing.into_iter().collect()),
             n_events: self.n_events,
             counts,
             held_back: self.held_back.into_iter().collect(),
             foreign_writes,
             packages,
+            package_folders,
             externals: Vec::new(),
             rules: self.roles.hash().to_owned(),
         }

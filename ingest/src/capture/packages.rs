@@ -26,6 +26,12 @@ pub(super) fn versions<'a>(opened: impl Iterator<Item = &'a Path>) -> BTreeMap<S
     found
 }
 
+/// The folders in which those packages are installed; a package that comes, goes or changes its version changes the names
+/// in one of them.
+pub(super) fn folders<'a>(opened: impl Iterator<Item = &'a Path>) -> BTreeSet<PathBuf> {
+    opened.filter_map(|path| package_of(path).map(|(folder, _)| folder)).collect()
+}
+
 /// The name under which a file or folder beside others is imported; `None` for what describes packages.
 fn importable(top: &str) -> Option<String> {
     let name = top.split('.').next().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The trace: what was observed of a command, by which mechanism, and what could not be seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -221,6 +221,8 @@ pub struct Trace {
     pub n_temps: u64,
     /// How many paths were looked for and not there.
     pub n_missing: u64,
+    /// Those of the roles data and code; none if they were too many.
+    pub missing: Option<Vec<PathBuf>>,
     /// How many system calls were observed.
     pub n_events: u64,
     /// Paths by role.
@@ -231,6 +233,8 @@ pub struct Trace {
     pub foreign_writes: Vec<PathBuf>,
     /// Installed packages from which files were opened: name and version.
     pub packages: BTreeMap<String, String>,
+    /// The folders in which they are installed.
+    pub package_folders: BTreeSet<PathBuf>,
     /// Addresses and databases that Python programs told of.
     pub externals: Vec<External>,
     /// The digest of the rules of roles.
@@ -252,11 +256,13 @@ impl Trace {
             connections: Vec::new(),
             n_temps: 0,
             n_missing: 0,
+            missing: None,
             n_events: 0,
             counts: BTreeMap::new(),
             held_back: Vec::new(),
             foreign_writes: Vec::new(),
             packages: BTreeMap::new(),
+            package_folders: BTreeSet::new(),
             externals: Vec::new(),
             rules: String::new(),
         }

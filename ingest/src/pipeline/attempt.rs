@@ -395,6 +395,14 @@ impl<'a> Attempt<'a> {
             let Some(path) = relative(&path) else { return };
             entry.listed.insert(path, names);
         }
+        for path in depends.absent {
+            let Some(path) = relative(&path) else { return };
+            entry.absent.push(path);
+        }
+        for path in depends.packages {
+            let Some(path) = relative(&path) else { return };
+            entry.listed.extend(workspace.listing(&path).map(|names| (path, names)));
+        }
         for path in depends.programs {
             let Some(path) = relative(&path) else { return };
             entry.programs.extend(workspace.mark(&path).map(|mark| (path, mark)));

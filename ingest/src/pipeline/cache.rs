@@ -230,7 +230,7 @@ impl Workspace {
     }
 
     /// The digest of the sorted names in a folder; `None` if it cannot be read.
-    fn listing(&self, path: &str) -> Option<String> {
+    pub(super) fn listing(&self, path: &str) -> Option<String> {
         let entries = fs::read_dir(self.root.join(path)).ok()?;
         let mut names =
             entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>().ok()?;

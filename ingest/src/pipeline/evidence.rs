@@ -13,6 +13,10 @@ pub(super) struct Depends {
     pub(super) read: Vec<(PathBuf, String)>,
     /// Folders and the digests of the names in them.
     pub(super) listed: Vec<(PathBuf, String)>,
+    /// Paths that it looked for and that were not there.
+    pub(super) absent: Vec<PathBuf>,
+    /// Folders of installed packages from which it loaded some.
+    pub(super) packages: BTreeSet<PathBuf>,
     /// Programs that were run.
     pub(super) programs: BTreeSet<PathBuf>,
     /// Whether it may have read the document that we wrote for it.
@@ -60,6 +64,14 @@ fn observed(trace: &Trace, document: &Path) -> Result<Depends, String> {
         };
         depends.listed.push((listing.path.clone(), names.clone()));
     }
+    let Some(missing) = &trace.missing else {
+        return Err("it looked for too many files that are not there".to_owned());
+    };
+    let changed: BTreeSet<&Path> =
+        trace.accesses.iter().filter(|access| access.written || access.deleted).map(|access| &*access.path).collect();
+    // What it made itself was not there before.
+    depends.absent = missing.iter().filter(|path| !changed.contains(path.as_path())).cloned().collect();
+    depends.packages.clone_from(&trace.package_folders);
     depends.programs = trace.executions.iter().map(|execution| execution.program.clone()).collect();
     if trace.n_executions > trace.executions.len() as u64 {
         return Err(format!("it ran more than {} programs", trace.executions.len()));
