@@ -124,6 +124,22 @@ fn exactly_what_read_a_changed_file_runs_again_and_the_reason_names_it() {
 }
 
 #[test]
+fn a_file_that_was_looked_for_in_vain_counts_once_it_is_there() {
+    let sandbox = sandbox(&[]);
+    let step = "cat settings.txt 2>/dev/null > out.txt; true";
+    sandbox.write(
+        "m.toml",
+        format!("[pipeline]\nname = \"m\"\n[[step]]\nid = \"a\"\nshell = \"{step}\"\noutputs = [\"out.txt\"]\n"),
+    );
+    sandbox.run(["run", "m.toml"]).done();
+    assert_eq!(states(&ended(&sandbox.run(["--json", "run", "m.toml"]))), ["a reused"]);
+    sandbox.write("settings.txt", "on");
+    let third = ended(&sandbox.run(["--json", "run", "m.toml"]));
+    assert_eq!((states(&third), why(&third, "a")), (vec!["a complete".to_owned()], "settings.txt is new".to_owned()));
+    assert_eq!(fs::read_to_string(sandbox.path().join("out.txt")).unwrap(), "on");
+}
+
+#[test]
 fn a_gate_blocks_and_an_approval_lets_pass_once() {
     let sandbox = sandbox(&CHURN);
     let first = ended(&sandbox.run(["--json", "run", "churn.toml"]));
@@ -232,4 +248,10 @@ fn secrets_of_steps_are_never_kept() {
         .into_iter()
         .find(|path| fs::read(path).is_ok_and(|bytes| bytes.windows(16).any(|part| part == b"canary-5-8-13-21")));
     assert_eq!(found, None, "{ran}");
+}
+
+#[test]
+fn a_killed_runner_leaves_a_pipeline_that_can_be_resumed() {
+    let figures = lineage_tests::crash::pipelines::run(6, 20_261_121, &mut |_| {});
+    assert!(figures.wrong.is_empty(), "{figures}");
 }

@@ -5,15 +5,17 @@ use std::process::ExitCode;
 
 use lineage_tests::crash::check::Figures;
 use lineage_tests::crash::damage::Whole;
-use lineage_tests::crash::{calls, cycles, processes, runner, writer};
+use lineage_tests::crash::{calls, cycles, pipelines, processes, runner, writer};
 use lineage_tests::strace;
 
-const USAGE: &str = "usage: crash [--cycles N] [--seed N] [--events N] [--trials N] [--syncs N] [--runners N]
+const USAGE: &str =
+    "usage: crash [--cycles N] [--seed N] [--events N] [--trials N] [--syncs N] [--runners N] [--pipelines N]
   --cycles  kills of a writer with eight threads [2000]
   --events  events of each of eight processes [10000]
   --trials  damages to graph/ and as many to sled/ [2000]
   --syncs   the 1st to the Nth fdatasync fails, with one thread and with eight [50]
-  --runners kills of `lineage run` [200]; alone: --cycles 0 --events 0 --trials 0 --syncs 0";
+  --runners kills of `lineage run` [200]; alone: --cycles 0 --events 0 --trials 0 --syncs 0 --pipelines 0
+  --pipelines kills of `lineage run PIPELINE.toml` [200]; alone: the same with --runners 0";
 
 struct Sizes {
     cycles: u64,
@@ -22,6 +24,7 @@ struct Sizes {
     trials: u64,
     syncs: u64,
     runners: u64,
+    pipelines: u64,
 }
 
 fn main() -> ExitCode {
@@ -37,7 +40,8 @@ fn main() -> ExitCode {
 }
 
 fn read(arguments: &[String]) -> Option<Sizes> {
-    let mut sizes = Sizes { cycles: 2000, seed: 1, events: 10_000, trials: 2000, syncs: 50, runners: 200 };
+    let mut sizes =
+        Sizes { cycles: 2000, seed: 1, events: 10_000, trials: 2000, syncs: 50, runners: 200, pipelines: 200 };
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         let value = words.next()?.parse().ok()?;
@@ -48,6 +52,7 @@ fn read(arguments: &[String]) -> Option<Sizes> {
             "--trials" => sizes.trials = value,
             "--syncs" => sizes.syncs = value,
             "--runners" => sizes.runners = value,
+            "--pipelines" => sizes.pipelines = value,
             _ => return None,
         }
     }
@@ -63,9 +68,11 @@ fn all(sizes: &Sizes) -> bool {
     };
     let runners = runner::run(sizes.runners, sizes.seed, &mut |figures| eprintln!("  {figures}"));
     println!("kill -9 of a runner: {runners}");
+    let resumed = pipelines::run(sizes.pipelines, sizes.seed, &mut |figures| eprintln!("  {figures}"));
+    println!("kill -9 of a runner of pipelines: {resumed}");
     let killed = cycles::run(&crash, sizes.cycles, sizes.seed, &mut |done, figures| tell(done, figures));
     println!("kill -9, 8 threads: {killed}");
-    let mut good = runners.wrong.is_empty() && killed.is_good();
+    let mut good = runners.wrong.is_empty() && resumed.wrong.is_empty() && killed.is_good();
     if sizes.events > 0 {
         let together = processes::run(&crash, sizes.events, sizes.seed);
         println!("8 processes, 3 of them killed: {together}");

@@ -8,6 +8,7 @@ pub mod calls;
 pub mod check;
 pub mod cycles;
 pub mod damage;
+pub mod pipelines;
 pub mod processes;
 pub mod runner;
 pub mod writer;
