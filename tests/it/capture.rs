@@ -209,7 +209,7 @@ fn modes_say_what_they_saw() {
         let found = sandbox.names(&format!("runs where completeness = '{completeness}' and job = '{mode}'"));
         assert_eq!(found, [mode]);
     }
-    sandbox.run(["run", "--capture", "enforce", "--", "true"]).fails(2, "pipelines");
+    sandbox.run(["run", "--capture", "enforce", "--", "true"]).fails(2, "the modes are auto, require");
     sandbox.run(["run", "--capture", "require", "--detach", "--", "true"]).fails(125, "outlives");
 }
 
