@@ -29,6 +29,19 @@ fn honest_appends_raise_no_alarm() {
 }
 
 #[test]
+fn a_tile_that_has_become_full_without_a_checkpoint_is_no_damage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = log::create(folder.path());
+    log::add(&store, 0, 1, "");
+    log::sign(&store);
+    log::add(&store, 1, 299, "");
+    let root = store.layout().root().to_owned();
+    drop(store);
+    let checked = log::check(&root, &[]).expect("a check");
+    assert!(checked.is_good(), "{checked:?}");
+}
+
+#[test]
 fn flipped_bits_and_cut_files_are_found() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = log::closed(folder.path(), 200);
