@@ -1,7 +1,7 @@
 //! Runs whose runner is dead: what is left of them, and the event that ends them.
 
 use lineage_store::artifact::Artifacts;
-use lineage_store::event::{Event, Evidence, Json, State};
+use lineage_store::event::{Event, Evidence, Json, Kind, State};
 use lineage_store::time::Time;
 use serde_json::json;
 
@@ -16,7 +16,9 @@ pub fn orphaned(orphan: &Orphan, artifacts: &Artifacts, now: Time) -> Event {
     // On another start of this machine nothing of it lives, and its process ids mean others.
     let killed = if process::boot_id() == note.boot { process::kill_marked(&note.run) } else { 0 };
     let logs = log::recover(orphan.folder(), artifacts);
-    let mut event = Event::new(note.kind(), note.actor.clone());
+    // The first event of the run says what it is; what it is about is said there, and none of it came to be.
+    let kind = if note.kind().carries_about() { Kind::Transform } else { note.kind() };
+    let mut event = Event::new(kind, note.actor.clone());
     event.id = Some(format!("{}/orphaned", note.run));
     event.time = Some(now);
     event.namespace.clone_from(&note.namespace);
