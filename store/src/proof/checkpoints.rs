@@ -158,9 +158,12 @@ impl Checkpoints {
 
     fn create_latest(&self) -> Result<File> {
         let path = self.latest_path();
-        let file = File::create(&path).map_err(StoreError::io("create", &path))?;
-        file.write_all_at(&[b'\n'; 2 * SLOT_BYTES], 0).map_err(StoreError::io("write", &path))?;
-        file.sync_all().map_err(StoreError::io("sync", &path))?;
+        // Whoever dies meanwhile leaves no empty file under the name.
+        let new = path.with_extension("new");
+        let file = File::create(&new).map_err(StoreError::io("create", &new))?;
+        file.write_all_at(&[b'\n'; 2 * SLOT_BYTES], 0).map_err(StoreError::io("write", &new))?;
+        file.sync_all().map_err(StoreError::io("sync", &new))?;
+        fs::rename(&new, &path).map_err(StoreError::io("rename", &new))?;
         self.sync_folder()?;
         Ok(file)
     }
