@@ -84,9 +84,21 @@ fn marked(run: &str) -> Vec<u32> {
     processes().filter(|pid| *pid != own() && is_of_run(*pid, run) && is_alive(*pid)).collect()
 }
 
+/// Waits while a process is becoming another program, as it shows no environment for that instant.
+fn wait_for_program(pid: u32) {
+    let has_none = || fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| arguments.is_empty());
+    for _ in 0..ROUNDS_MAX {
+        if !has_none() || !is_alive(pid) {
+            return;
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
 /// What a command left behind: children of this process that carry the mark of its run.
 pub(crate) fn left_behind(run: &str) -> Vec<Left> {
-    let pids = children().into_iter().filter(|pid| is_of_run(*pid, run) && is_alive(*pid));
+    let children = children().into_iter().inspect(|pid| wait_for_program(*pid));
+    let pids = children.filter(|pid| is_of_run(*pid, run) && is_alive(*pid));
     pids.map(|pid| Left { pid, name: name_of(pid) }).collect()
 }
 
