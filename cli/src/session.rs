@@ -175,6 +175,23 @@ impl Session {
         }
     }
 
+    /// As [`Session::record`], and where the journal does not work, a spool file of its own may: what runs need not wait
+    /// for repairs. The path of that file, if it came to that.
+    pub(crate) fn record_of_run(&self, event: &Event) -> Result<Option<PathBuf>, StoreError> {
+        match self.record(event.clone()) {
+            Ok(Recorded::At(_)) => Ok(None),
+            Ok(Recorded::Spooled(path)) => Ok(Some(path)),
+            Err(error @ StoreError::Refused(_)) => Err(error),
+            Err(error) => match file::spool_event(&self.store, event, &random::file_name(self.context.now())) {
+                Ok(path) => {
+                    self.context.terminal.note(&format!("the journal cannot be written: {error}"));
+                    Ok(Some(path))
+                }
+                Err(_) => Err(error),
+            },
+        }
+    }
+
     /// Appends an event, says so, and closes the store.
     pub(crate) fn record_and_tell(self, event: Event, what: &str) -> anyhow::Result<ExitCode> {
         let id = event.id.clone().unwrap_or_default();

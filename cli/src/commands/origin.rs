@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use lineage_ingest::pipeline::{Capacity, Plan, SPEC_MAX, Spec};
 use lineage_store::digest::Blake3;
-use lineage_store::event::{Event, State};
+use lineage_store::event::{Event, Evidence, State};
 use lineage_store::graph::View;
 use lineage_store::time::Time;
 use serde_json::Value;
@@ -183,7 +183,10 @@ fn facts(event: &Event) -> Option<Value> {
 fn find_start(session: &Session, run: Option<&str>) -> anyhow::Result<Option<(Event, Value)>> {
     let reader = session.store.reader()?;
     session.with_view(|view| {
-        let is_start = |event: &u32| view.has_run(*event) && view.state(*event) == State::Start;
+        // Only a runner of ours starts pipelines.
+        let is_start = |event: &u32| {
+            view.state(*event) == State::Start && view.evidence(*event) == Evidence::Observed && view.has_run(*event)
+        };
         let candidates: Box<dyn Iterator<Item = u32>> = match run {
             Some(run) => Box::new(view.run_events(&run_namespace(view, run)?, run).into_iter()),
             None => Box::new((0..view.count()).rev().filter(is_start)),

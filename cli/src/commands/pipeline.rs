@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use lineage_ingest::capture::CaptureMode;
-use lineage_ingest::file::{self, Recorded};
 use lineage_ingest::pipeline::{
     self, Around, Cache, Concurrency, Order, Plan, Problem as Wrong, Report, Spec, Step, Stop,
 };
 use lineage_ingest::run::{Open, RecordError, RunSpec};
-use lineage_store::StoreError;
 use lineage_store::digest::Blake3;
 use lineage_store::event::{About, Event, Kind, State};
 use serde_json::json;
@@ -245,10 +244,17 @@ fn conduct(session: Session, ready: &Ready) -> anyhow::Result<ExitCode> {
     let told = Arc::clone(&stop);
     signals::forward_to(move |notice| told.tell(notice)).context("cannot catch signals")?;
     let board = Board::new(&session.context, spec, order);
+    let spooled = AtomicBool::new(false);
     let report = {
         let cache = Cache::new(session.store.layout().part(CACHE_FOLDER));
         let known = |digest: &Blake3| session.with_view(|view| Ok(known_as(view, digest))).ok().flatten();
-        let record = |event: Event| record(&session, &event);
+        let record = |event: Event| -> Result<(), RecordError> {
+            if let Some(path) = session.record_of_run(&event)? {
+                spooled.store(true, Ordering::Relaxed);
+                session.tell_spooled(&path, "an event of this run");
+            }
+            Ok(())
+        };
         let clock = || session.context.now();
         let approved = |step: &Step, run: &str| is_approved(&session, step, run, order).unwrap_or(false);
         let earlier =
@@ -268,8 +274,7 @@ fn conduct(session: Session, ready: &Ready) -> anyhow::Result<ExitCode> {
     };
     board.finish(&report)?;
     let code = code_of(&report);
-    let spooled = report.unrecorded > 0;
-    session.finish(spooled);
+    session.finish(spooled.into_inner() || report.unrecorded > 0);
     Ok(code)
 }
 
@@ -280,25 +285,6 @@ fn code_of(report: &Report) -> ExitCode {
         State::Fail => ExitCode::Unmet,
         _ if report.is_stopped => ExitCode::Interrupted,
         _ => ExitCode::Unmet,
-    }
-}
-
-fn record(session: &Session, event: &Event) -> Result<(), RecordError> {
-    match session.record(event.clone()) {
-        Ok(Recorded::At(_)) => Ok(()),
-        Ok(Recorded::Spooled(path)) => {
-            session.tell_spooled(&path, "an event of this run");
-            Ok(())
-        }
-        Err(error @ StoreError::Refused(_)) => Err(error.into()),
-        // The journal does not work, but a file of its own may: steps need not wait for repairs.
-        Err(error) => match file::spool_event(&session.store, event, &random::file_name(session.context.now())) {
-            Ok(_) => {
-                session.context.terminal.note(&format!("the journal cannot be written: {error}"));
-                Ok(())
-            }
-            Err(_) => Err(error.into()),
-        },
     }
 }
 

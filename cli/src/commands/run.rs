@@ -10,12 +10,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lineage_ingest::capture::{CaptureMode, Rules};
-use lineage_ingest::file::{self, Recorded};
 use lineage_ingest::run::{
     self, Control, Declared, EXIT_RUNNER, INPUT_BYTES_KEPT, LOG_BYTES_MAX, LOG_BYTES_MIN, OBSERVED_VARIABLE,
     PARENT_VARIABLE, RecordError, RunResult, RunSpec, Standard,
 };
-use lineage_store::StoreError;
 use lineage_store::digest::Blake3;
 use lineage_store::event::{EntityKind, Event, Kind, Parent, RunRef, State};
 use lineage_store::graph::View;
@@ -264,19 +262,7 @@ pub(super) fn execute(session: &Session, arguments: &Run) -> anyhow::Result<(Run
     };
     let spooled = Cell::new(false);
     let mut record = |event: Event| -> Result<(), RecordError> {
-        let path = match session.record(event.clone()) {
-            Ok(Recorded::At(_)) => return Ok(()),
-            Ok(Recorded::Spooled(path)) => path,
-            Err(error @ StoreError::Refused(_)) => return Err(error.into()),
-            // The journal does not work, but a file of its own may: the command need not wait for repairs.
-            Err(error) => match file::spool_event(&session.store, &event, &random::file_name(session.context.now())) {
-                Ok(path) => {
-                    session.context.terminal.note(&format!("the journal cannot be written: {error}"));
-                    path
-                }
-                Err(_) => return Err(error.into()),
-            },
-        };
+        let Some(path) = session.record_of_run(&event)? else { return Ok(()) };
         if arguments.strict && event.state == State::Start {
             // Nothing began, so nothing may say so.
             std::fs::remove_file(&path)?;

@@ -84,7 +84,7 @@ fn again(reads: &Reads<'_>, position: Position, event: &Event) -> Result<BTreeMa
         whole.insert("eventTime".to_owned(), text(time.to_string())?);
     }
     if event.run.is_some() {
-        whole.insert("eventType".to_owned(), text(word(event.state).to_owned())?);
+        whole.insert("eventType".to_owned(), text(word(event.state))?);
     }
     for (key, value) in facets::under(&all, "extra.") {
         // What stood in a part of the event is there again.
@@ -134,13 +134,7 @@ fn json(value: &impl Serialize) -> Result<Box<RawValue>> {
     serde_json::value::to_raw_value(value).map_err(|_| super::unreadable("an event is no JSON"))
 }
 
-fn word(state: State) -> &'static str {
-    match state {
-        State::Start => "START",
-        State::Running => "RUNNING",
-        State::Complete => "COMPLETE",
-        State::Fail => "FAIL",
-        State::Abort => "ABORT",
-        State::Other => "OTHER",
-    }
+/// The word of the specification.
+fn word(state: State) -> String {
+    state.as_str().to_ascii_uppercase()
 }

@@ -18,8 +18,9 @@ use super::flow::{Cell, End};
 use super::merged::{Carried, Merged};
 use super::record::{self, step_run};
 use super::restore;
-use super::run::{Around, Facts, News, Order, step_name};
+use super::run::{Around, Facts, News, Order};
 use super::scopes::Surround;
+use super::spec::Spec;
 use super::step::{Command, Failure, Step};
 use super::template::{Name, Template};
 use crate::run::{
@@ -75,8 +76,8 @@ pub(super) struct Attempt<'a> {
     document: Value,
     /// The values that reach the step.
     seen: Merged,
-    /// The names of the steps, by index.
-    names: Vec<String>,
+    /// The pipeline that it belongs to.
+    whole: &'a Spec,
     /// The file of that document.
     inside: PathBuf,
     expected: Option<Duration>,
@@ -131,7 +132,6 @@ impl<'a> Attempt<'a> {
         spec.inputs = declared(&step.inputs)?;
         spec.outputs = declared(&step.outputs)?;
         spec.kind = Some(step.kind);
-        spec.name = Some(step_name(around.spec, &step.id));
         spec.tags.extend(around.spec.tags.iter().cloned());
         spec.metrics_file = step.metrics.as_ref().map(fill).transpose()?.map(PathBuf::from);
         spec.environment = step.environment.as_ref().map(fill).transpose()?;
@@ -156,12 +156,12 @@ impl<'a> Attempt<'a> {
         let known = known(&spec, step, &own, order);
         spec.run_id = run_id;
         let document = around.document(cell);
-        let name = step_name(around.spec, &step.id);
+        let name = step_run(&around.spec.name, &step.id, &[]);
+        spec.name = Some(name.clone());
         let seen = around.seen(cell);
-        let names = around.spec.steps.iter().map(|step| step_name(around.spec, &step.id)).collect();
         let place = step_run(&around.spec.name, &step.id, &cell.path);
         let (cell, inside) = (cell.clone(), PathBuf::new());
-        Ok(Self { step, name, place, cell, number, spec, known, document, seen, names, inside, expected })
+        Ok(Self { step, name, place, cell, number, spec, known, document, seen, whole: around.spec, inside, expected })
     }
 
     /// Makes the attempt.
@@ -169,7 +169,7 @@ impl<'a> Attempt<'a> {
         let began = Instant::now();
         let workspace = Workspace::new(self.spec.cwd.clone()).with_document(DOCUMENT, &self.document);
         let why = match self.reusable(order, around, &workspace) {
-            Ok(Lookup::Hit(entry)) => match self.reuse(&entry, order, around, began) {
+            Ok(Lookup::Hit(entry)) => match self.reuse(&entry, around, began) {
                 Ok(done) => return done,
                 Err(why) => why,
             },
@@ -240,7 +240,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Restores the results of an earlier attempt and tells so.
-    fn reuse(&self, entry: &Entry, order: &Order, around: &Around<'_>, began: Instant) -> Result<Done, String> {
+    fn reuse(&self, entry: &Entry, around: &Around<'_>, began: Instant) -> Result<Done, String> {
         for made in &entry.made {
             restore::made(made, &self.spec.cwd, around.artifacts)?;
         }
@@ -251,7 +251,6 @@ impl<'a> Attempt<'a> {
         for event in [start, end] {
             is_unrecorded |= (around.record)(event).is_err();
         }
-        _ = order;
         let facts = Facts {
             cached: true,
             took: began.elapsed(),
@@ -268,7 +267,8 @@ impl<'a> Attempt<'a> {
         let input = |(name, carried): (&str, &Carried)| {
             let stored = around.artifacts.put_bytes(carried.value.to_string().as_bytes());
             let stored = stored.map_err(|error| format!("the value {name} cannot be kept: {error}"))?;
-            Ok(values::input(&self.names[carried.step], name, &stored))
+            let giver = step_run(&self.whole.name, &self.whole.steps[carried.step].id, &[]);
+            Ok(values::input(&giver, name, &stored))
         };
         self.seen.all().map(input).collect()
     }
@@ -433,11 +433,7 @@ impl<'a> Attempt<'a> {
 }
 
 /// The environment of a step: what programs need, what the specification names, and its own variables.
-fn variables(
-    ours: &[(OsString, OsString)],
-    spec: &super::spec::Spec,
-    own: &[(String, String)],
-) -> Vec<(OsString, OsString)> {
+fn variables(ours: &[(OsString, OsString)], spec: &Spec, own: &[(String, String)]) -> Vec<(OsString, OsString)> {
     let named = |name: &OsString| {
         let is = |list: &[String]| list.iter().any(|known| name == known.as_str());
         PASSED.iter().any(|known| name == known) || is(&spec.env) || is(&spec.secrets)

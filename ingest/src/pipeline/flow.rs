@@ -115,6 +115,12 @@ impl<'a> Flow<'a> {
         self.ready.iter()
     }
 
+    /// The first branch of a step that may start.
+    pub fn first_ready(&self, step: usize) -> Option<Cell> {
+        let first = Cell { step, path: Path::new() };
+        self.ready.range(first..).next().filter(|cell| cell.step == step).cloned()
+    }
+
     /// The cells that go on.
     pub fn running(&self) -> impl Iterator<Item = &Cell> {
         self.running.iter()
@@ -123,6 +129,11 @@ impl<'a> Flow<'a> {
     /// The cells that have ended, in the order of the steps.
     pub fn ended(&self) -> impl Iterator<Item = (&Cell, &End)> {
         self.ended.iter()
+    }
+
+    /// How many cells have ended.
+    pub fn n_ended(&self) -> usize {
+        self.ended.len()
     }
 
     /// How a cell ended; `None` before.

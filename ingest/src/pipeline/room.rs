@@ -72,8 +72,16 @@ impl Room {
     }
 }
 
+/// The steps, the most urgent first: the one with the longest expected way to the end.
+pub(super) fn by_urgency(spec: &Spec, plan: &Plan, expected: &dyn Fn(&str) -> Option<Duration>) -> Vec<usize> {
+    let urgency = urgency(spec, plan, expected);
+    let mut steps: Vec<usize> = (0..urgency.len()).collect();
+    steps.sort_by_key(|step| std::cmp::Reverse(urgency[*step]));
+    steps
+}
+
 /// The longest expected way from each step to the end, itself included: what lies on the longest way starts first.
-pub(super) fn urgency(spec: &Spec, plan: &Plan, expected: &dyn Fn(&str) -> Option<Duration>) -> Vec<Duration> {
+fn urgency(spec: &Spec, plan: &Plan, expected: &dyn Fn(&str) -> Option<Duration>) -> Vec<Duration> {
     // A step that never ran is taken for a short one, so that the number of steps decides.
     const UNKNOWN: Duration = Duration::from_secs(1);
     let mut longest = vec![Duration::ZERO; plan.steps.len()];

@@ -20,7 +20,7 @@ use super::flow::{Cause, Cell, End, Flow};
 use super::plan::{Capacity, Plan};
 use super::record;
 use super::record::step_run;
-use super::room::{Held, Room, urgency};
+use super::room::{Held, Room, by_urgency};
 use super::scopes::{Scopes, Surround};
 use super::spec::Spec;
 use super::step::{Failure, Step};
@@ -244,7 +244,7 @@ pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop
         stop,
         flow: Flow::new(spec, plan),
         room: Room::new(&order.capacity, &spec.tokens, order.jobs),
-        urgency: urgency(spec, plan, &|id| around.cache.took(&step_name(spec, id))),
+        by_urgency: by_urgency(spec, plan, &|id| around.cache.took(&step_run(&spec.name, id, &[]))),
         scopes: Scopes::default(),
         held: HashMap::new(),
         tried: HashMap::new(),
@@ -266,11 +266,6 @@ pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop
     Ok(Report { unrecorded: report.unrecorded + unrecorded, ..report })
 }
 
-/// The name of a step over all runs of a pipeline.
-pub(super) fn step_name(spec: &Spec, id: &str) -> String {
-    format!("{}.{id}", spec.name)
-}
-
 /// Whoever conducts: the only thread that changes the state of a run.
 struct Conductor<'a> {
     spec: &'a Spec,
@@ -280,7 +275,8 @@ struct Conductor<'a> {
     stop: &'a Stop,
     flow: Flow<'a>,
     room: Room,
-    urgency: Vec<Duration>,
+    /// The steps, the most urgent first.
+    by_urgency: Vec<usize>,
     scopes: Scopes,
     held: HashMap<Cell, Held>,
     /// How often each running cell has been tried.
@@ -359,11 +355,15 @@ impl<'a> Conductor<'a> {
     {
         loop {
             self.unfold();
-            let mut ready: Vec<Cell> = self.flow.ready().cloned().collect();
-            ready.sort_by_key(|cell| (std::cmp::Reverse(self.urgency[cell.step]), cell.clone()));
             let mut moved = false;
-            for cell in ready {
-                moved |= self.consider(scope, &cell);
+            for place in 0..self.by_urgency.len() {
+                // The branches of a step ask for the same, so the first that must wait keeps the others waiting.
+                while let Some(cell) = self.flow.first_ready(self.by_urgency[place]) {
+                    if !self.consider(scope, &cell) {
+                        break;
+                    }
+                    moved = true;
+                }
             }
             self.tell_ended();
             // Ends that came without a process may have let others in.
@@ -397,7 +397,7 @@ impl<'a> Conductor<'a> {
     }
 
     /// What cells see.
-    pub(super) fn surround(&self) -> Surround<'_, 'a> {
+    fn surround(&self) -> Surround<'_, 'a> {
         Surround { spec: self.spec, plan: self.plan, flow: &self.flow, order: self.order, scopes: &self.scopes }
     }
 
@@ -522,7 +522,7 @@ impl<'a> Conductor<'a> {
 
     /// Tells of the cells that ended because others did.
     fn tell_ended(&mut self) {
-        if self.flow.ended().count() == self.rows.len() {
+        if self.flow.n_ended() == self.rows.len() {
             return;
         }
         let told: BTreeSet<Cell> = self.rows.iter().map(|row| row.cell.clone()).collect();

@@ -302,15 +302,9 @@ impl Said {
     }
 }
 
-fn state(state: State) -> &'static str {
-    match state {
-        State::Start => "START",
-        State::Running => "RUNNING",
-        State::Complete => "COMPLETE",
-        State::Fail => "FAIL",
-        State::Abort => "ABORT",
-        State::Other => "OTHER",
-    }
+/// The word of the specification.
+fn state(state: State) -> String {
+    state.as_str().to_ascii_uppercase()
 }
 
 /// The id of a run; an event without one is a run of its own.
