@@ -192,6 +192,21 @@ fn failures_are_retried_by_class_and_told_apart() {
 }
 
 #[test]
+fn what_took_longest_starts_first_the_next_time() {
+    let sandbox = sandbox(&[]);
+    let step =
+        |id: &str, time: &str| format!("[[step]]\nid = \"{id}\"\nshell = \"echo {id} >> order; sleep {time}\"\n");
+    let steps = step("short", "0") + &step("long", "1") + &step("brief", "0");
+    sandbox.write("f.toml", format!("[pipeline]\nname = \"f\"\n{steps}"));
+    for expected in ["short\nlong\nbrief\n", "long\n"] {
+        sandbox.run(["run", "f.toml", "--jobs", "1", "--no-cache"]).done();
+        let order = fs::read_to_string(sandbox.path().join("order")).unwrap();
+        assert!(order.starts_with(expected), "{order}");
+        fs::remove_file(sandbox.path().join("order")).unwrap();
+    }
+}
+
+#[test]
 fn an_edited_step_is_not_reused_and_a_finished_branch_is() {
     let sandbox = sandbox(&[]);
     let text = |last: &str| {

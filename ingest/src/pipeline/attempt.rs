@@ -191,7 +191,7 @@ impl<'a> Attempt<'a> {
         let listed = workspace.matches(&self.spec.inputs);
         let result = self.execute(around);
         let mut done = match result {
-            Ok(result) => self.judge(&result, around, &workspace, listed, &why),
+            Ok(result) => self.judge(&result, around, &workspace, listed, &why, began),
             Err(error) => Done::failed(error),
         };
         scratch.remove();
@@ -334,6 +334,7 @@ impl<'a> Attempt<'a> {
         workspace: &Workspace,
         matched: BTreeMap<String, String>,
         why: &str,
+        began: Instant,
     ) -> Done {
         let gate_failed = self.step.gate && result.verdict == Some(Outcome::Fail);
         let end = match result.state {
@@ -347,6 +348,7 @@ impl<'a> Attempt<'a> {
             values.insert("verdict".to_owned(), json!(verdict.as_str()));
         }
         let facts = Facts {
+            took: began.elapsed(),
             n_inputs: result.event.inputs.len(),
             n_outputs: result.event.outputs.len(),
             capture: result.trace.as_ref().map_or("", |trace| trace.completeness.as_str()).to_owned(),

@@ -233,7 +233,11 @@ pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop
     let stored = around.artifacts.put_bytes(order.text.as_bytes())?;
     let lock = record::lock(spec, order, started).map_err(OrderError::Lock)?;
     let start = record::start(spec, order, &stored, started, lock.as_ref());
-    (around.record)(start).map_err(OrderError::NotRecorded)?;
+    if let Err(error) = (around.record)(start) {
+        // Nothing began, so nobody may look for its end.
+        lock.into_iter().for_each(record::Lock::release);
+        return Err(OrderError::NotRecorded(error));
+    }
     let (sender, messages) = channel();
     stop.listen(Some(sender.clone()));
     let mut conductor = Conductor {
