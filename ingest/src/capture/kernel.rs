@@ -327,8 +327,8 @@ pub(super) fn become_subreaper() -> io::Result<()> {
 use watched::pass_gate;
 #[cfg(target_os = "linux")]
 pub(super) use watched::{
-    Event, answer_call, leave_stopped, next_event, read_memory, receive_call, receive_descriptor, resume, seize,
-    send_byte, skip_call, traced_call, wake_in_turn,
+    Event, answer_call, interrupt, leave_stopped, next_event, read_memory, receive_call, receive_descriptor, resume,
+    seize, send_byte, skip_call, traced_call, wake_in_turn,
 };
 
 /// Passes no gate, as there is none.
@@ -342,6 +342,9 @@ unsafe fn pass_gate(gate: &Gate) -> Result<(), c_int> {
 mod watched {
     use std::os::fd::FromRawFd as _;
     use std::os::unix::net::UnixStream;
+    use std::os::unix::thread::JoinHandleExt as _;
+    use std::sync::Once;
+    use std::thread::JoinHandle;
 
     use super::super::calls::Call;
     use super::super::observer::Answer;
@@ -481,7 +484,23 @@ mod watched {
         unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP) };
     }
 
-    /// Takes the next call that waits, and its id.
+    /// Makes a thread that waits in a system call return from it, with `EINTR`.
+    pub(in super::super) fn interrupt<T>(thread: &JoinHandle<T>) {
+        extern "C" fn nothing(_: c_int) {}
+        static HANDLER: Once = Once::new();
+        // Nobody else uses it, and a command that is started gets its default back.
+        let signal = libc::SIGRTMIN() + 5;
+        // SAFETY: zeroes are an empty mask without flags, above all not `SA_RESTART`; the handler does nothing.
+        HANDLER.call_once(|| unsafe {
+            let mut action: libc::sigaction = mem::zeroed();
+            action.sa_sigaction = nothing as extern "C" fn(c_int) as libc::sighandler_t;
+            libc::sigaction(signal, &raw const action, ptr::null_mut());
+        });
+        // SAFETY: a thread that was not joined keeps its name, also after its end.
+        unsafe { libc::pthread_kill(thread.as_pthread_t(), signal) };
+    }
+
+    /// Takes the next call that waits, and its id. Waits for one; see `interrupt`.
     pub(in super::super) fn receive_call(listener: &OwnedFd) -> io::Result<(Call, u64)> {
         /// The kernel wants zeroes in all that it fills, which may grow in later versions.
         #[repr(C)]

@@ -50,22 +50,11 @@ fn wait_for(descriptor: &impl std::os::fd::AsFd, seconds: i64, what: &str) -> Re
     }
 }
 
+/// Looks at calls one after the other; `Watch::finish` interrupts the wait for the next one.
 fn observe(listener: &OwnedFd, stop: &AtomicBool, observer: &mut Observer) {
-    /// How often it is looked whether the observation is to stop.
-    const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
     let mut leaving = Leaving::default();
     loop {
-        let mut polled = [PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)];
-        match poll(&mut polled, Some(&LOOK)) {
-            Ok(0) if stop.load(Ordering::Acquire) => return,
-            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
-            Ok(_) if polled[0].revents().contains(PollFlags::IN) => {}
-            // Nobody is left whom the filter watches.
-            _ => return,
-        }
-        if leaving.is_over(stop) {
-            return observer.miss(Blind::StillRunning);
-        }
+        // Taking waits by itself: asking first whether there is a call would be one more system call for each.
         match kernel::receive_call(listener) {
             Ok((call, id)) => {
                 let answer = observer.observe(&call);
@@ -73,9 +62,26 @@ fn observe(listener: &OwnedFd, stop: &AtomicBool, observer: &mut Observer) {
                 kernel::answer_call(listener, id, answer).ok();
             }
             Err(error) if may_go_on(&error) => {}
+            // Nobody is left whom the filter watches.
             Err(_) => return,
         }
+        if !stop.load(Ordering::Acquire) {
+            continue;
+        }
+        if !is_waited_for(listener) {
+            return;
+        }
+        if leaving.is_over(stop) {
+            return observer.miss(Blind::StillRunning);
+        }
     }
+}
+
+/// Whether a task waits for its call to be taken.
+fn is_waited_for(listener: &OwnedFd) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&at_once)).is_ok() && polled[0].revents().contains(PollFlags::IN)
 }
 
 /// The time in which calls are still taken after the observation was to stop.

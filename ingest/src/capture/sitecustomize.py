@@ -60,7 +60,25 @@ def _watch(target):
             except Exception:
                 pass
 
-    sys.addaudithook(hook)
+    # A hook hears tens of thousands of events of a usual program, so it waits for a module that has something to tell.
+    telling = ("urllib.request", "http.client", "sqlite3", "_sqlite3")
+
+    class Waiting:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name in telling:
+                start()
+
+    def start():
+        try:
+            sys.meta_path.remove(Waiting)
+        except ValueError:
+            return
+        sys.addaudithook(hook)
+
+    sys.meta_path.insert(0, Waiting)
+    if any(name in sys.modules for name in telling):
+        start()
 
 
 def _step_aside():

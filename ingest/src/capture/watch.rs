@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::filter::{self, Action};
 use super::kernel::{self, Gate, Image, Stage};
@@ -17,6 +18,9 @@ use super::observer::Observer;
 use super::role::Roles;
 use super::trace::{Blind, Completeness, Hole, Mechanism, Trace};
 use super::tracer::{self, End};
+
+/// How long a supervisor has to hear of its end before it is told again.
+const INTERVAL: Duration = Duration::from_micros(200);
 
 /// A way to observe system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +105,7 @@ impl Way {
             Ok(pid) => Ok((pid, Watch { way: self, stop, end, supervisor })),
             Err(failure) => {
                 stop.store(true, Ordering::Release);
-                let why = supervisor.join().ok().and_then(Result::err);
+                let why = self.join(supervisor).and_then(Result::err);
                 // Only now: a tracer must be the first to hear of its tasks, and has mostly waited for this one.
                 forked.map(|pid| kernel::wait(pid, true).ok());
                 if failure.0 == Stage::Watch {
@@ -110,6 +114,16 @@ impl Way {
                 Err(Failed::Start(failed(failure, why)))
             }
         }
+    }
+
+    /// The result of a supervisor that was told to stop; nothing if it panicked.
+    fn join(self, supervisor: Supervisor) -> Option<Result<Observer, String>> {
+        // More than once, as an interrupt before the wait for a call is lost.
+        while self == Self::Notification && !supervisor.is_finished() {
+            kernel::interrupt(&supervisor);
+            thread::sleep(INTERVAL);
+        }
+        supervisor.join().ok()
     }
 
     fn supervise(
@@ -148,7 +162,7 @@ impl Watch {
     /// Ends the observation.
     pub(super) fn finish(self) -> Trace {
         self.stop.store(true, Ordering::Release);
-        if let Ok(Ok(observer)) = self.supervisor.join() {
+        if let Some(Ok(observer)) = self.way.join(self.supervisor) {
             return observer.finish(self.way.mechanism());
         }
         // It let the command go on only after it worked, so this is a bug; nothing that it saw can be trusted.
