@@ -277,14 +277,14 @@ impl EventStore {
     /// The record at a position.
     pub fn get(&self, position: u64) -> Result<RecordBuf> {
         let line = self.line(position)?;
-        parse_line_at(&line, position).map(|(record, _)| record.into()).map_err(|what| self.corrupt(what))
+        parse_line_at(&line, position).map(Into::into).map_err(|what| self.corrupt(what))
     }
 
     /// The records from a position up to, not including, an end.
     pub fn scan(&self, from: u64, to: u64, f: &mut dyn FnMut(crate::journal::Record<'_>) -> Result<()>) -> Result<()> {
         for position in from..to.min(self.head()) {
             let line = self.line(position)?;
-            let (record, _) = parse_line_at(&line, position).map_err(|what| self.corrupt(what))?;
+            let record = parse_line_at(&line, position).map_err(|what| self.corrupt(what))?;
             f(record)?;
         }
         Ok(())

@@ -439,7 +439,7 @@ impl Store {
             return Ok(self.journal.get(position)?.received);
         }
         let line = lines.split_inclusive(|b| *b == b'\n').nth((position - first) as usize).unwrap_or_default();
-        Ok(journal::parse_line(line).ok().and_then(|(record, _)| record.received))
+        Ok(journal::parse_line(line).ok().and_then(|record| record.received))
     }
 
     /// A view of everything recorded so far.

@@ -23,6 +23,8 @@ pub struct Record<'a> {
     pub leaf: &'a [u8],
     /// The whole line with its newline, as stored.
     pub line: &'a [u8],
+    /// Its checksum, a CRC-32C, which was compared.
+    pub checksum: u32,
 }
 
 /// One record that owns its bytes.
@@ -84,7 +86,7 @@ fn write_decimal(mut value: u64, out: &mut Vec<u8>) {
 }
 
 /// Reads one line with its newline; the error says what is wrong with it.
-pub(crate) fn parse(line: &[u8]) -> Result<(Record<'_>, u32), &'static str> {
+pub(crate) fn parse(line: &[u8]) -> Result<Record<'_>, &'static str> {
     let body = line.strip_suffix(b"\n").ok_or("the line does not end")?;
     let digits = body.iter().take(21).position(|b| *b == b' ').ok_or("no position")?;
     let position = decimal(&body[..digits]).ok_or("no position")?;
@@ -92,8 +94,8 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Record<'_>, u32), &'static str> {
     if body.len() < rest + 4 || body[rest] != b' ' {
         return Err("no checksum");
     }
-    let crc = checksum(&body[digits + 1..rest]).ok_or("no checksum")?;
-    if crc32c::crc32c_append(crc32c::crc32c(&body[..digits]), &body[rest..]) != crc {
+    let checksum = checksum(&body[digits + 1..rest]).ok_or("no checksum")?;
+    if crc32c::crc32c_append(crc32c::crc32c(&body[..digits]), &body[rest..]) != checksum {
         return Err("the checksum differs");
     }
     let body = &body[rest + 1..];
@@ -105,14 +107,14 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Record<'_>, u32), &'static str> {
         }
         _ => return Err("no digest"),
     };
-    Ok((Record { position, received, leaf, line }, crc))
+    Ok(Record { position, received, leaf, line, checksum })
 }
 
 /// Reads one line that must have a given position.
-pub(crate) fn parse_at(line: &[u8], position: u64) -> Result<(Record<'_>, u32), String> {
-    let (record, crc) = parse(line)?;
+pub(crate) fn parse_at(line: &[u8], position: u64) -> Result<Record<'_>, String> {
+    let record = parse(line)?;
     if record.position == position {
-        Ok((record, crc))
+        Ok(record)
     } else {
         Err(format!("position {} where {position} belongs", record.position))
     }

@@ -61,7 +61,7 @@ impl Cached {
         let i = (position - self.chunk.first) as usize;
         let (start, end) = (self.starts[i] as usize, self.starts[i + 1] as usize);
         parse_at(&self.chunk.bytes[start..end], position)
-            .map(|(record, _)| record.into())
+            .map(Record::into)
             .map_err(|what| StoreError::corrupt(&self.path, self.chunk.offset + start as u64, what))
     }
 }
@@ -295,7 +295,7 @@ impl Shared {
                 }
                 if at >= from {
                     let damaged = |what| StoreError::corrupt(&reader.path, chunk.offset + offset as u64, what);
-                    let (record, _) = parse_at(line, at).map_err(|what| damaged(format!("position {at}: {what}")))?;
+                    let record = parse_at(line, at).map_err(|what| damaged(format!("position {at}: {what}")))?;
                     f(record)?;
                 }
                 at += 1;

@@ -71,7 +71,7 @@ fn skip_sealed(shared: &Shared, head: &mut Head) -> Result<()> {
         sealed::read_frame(&file, &path, frame, &mut chunk)?;
     }
     for (at, line) in Lines::new(&chunk.bytes) {
-        if let Ok((record, _)) = super::line::parse(line) {
+        if let Ok(record) = super::line::parse(line) {
             head.recorded_last = head.recorded_last.max(recorded(&record));
         } else {
             return Err(StoreError::corrupt(&path, chunk.offset, format!("a bad line at {at}")));
@@ -96,7 +96,7 @@ fn check_last(active: &Active, head: &Head) -> Result<()> {
     let mut line = vec![0; last as usize];
     active.file.read_exact_at(&mut line, at).map_err(StoreError::io("read", &active.path))?;
     match parse_at(&line, head.count.saturating_sub(1)) {
-        Ok((_, crc)) if crc == head.checksum => Ok(()),
+        Ok(record) if record.checksum == head.checksum => Ok(()),
         Ok(_) => Err(StoreError::corrupt(&active.path, at, "the last record is not the one that the head names")),
         Err(what) => Err(StoreError::corrupt(&active.path, at, format!("position {}: {what}", head.count - 1))),
     }
@@ -145,11 +145,11 @@ fn scan(active: &Active, head: &mut Head) -> Result<bool> {
             return Ok(false);
         }
         for (_, line) in Lines::new(&chunk.bytes) {
-            let Ok((record, crc)) = parse_at(line, head.count) else { return Ok(false) };
+            let Ok(record) = parse_at(line, head.count) else { return Ok(false) };
             head.count += 1;
             head.length += line.len() as u64;
             head.last = line.len() as u32;
-            head.checksum = crc;
+            head.checksum = record.checksum;
             head.recorded_last = head.recorded_last.max(recorded(&record));
         }
     }

@@ -1,6 +1,6 @@
 //! Sealed segments: independent zstd frames of whole lines, and an index in a skippable frame at the end.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -129,20 +129,30 @@ impl Frame {
 
     /// Its bytes as they are in the file, checked against their checksum.
     pub(crate) fn read(&self, file: &File, path: &Path) -> Result<Vec<u8>> {
-        let stored = read_exact(file, self.offset, self.stored as usize).map_err(StoreError::io("read", path))?;
-        if crc32c::crc32c(&stored) != self.crc {
+        let mut stored = Vec::new();
+        self.read_into(&mut stored, file, path).map(|()| stored)
+    }
+
+    fn read_into(&self, stored: &mut Vec<u8>, file: &File, path: &Path) -> Result<()> {
+        stored.resize(self.stored as usize, 0);
+        file.read_exact_at(stored, self.offset).map_err(StoreError::io("read", path))?;
+        if crc32c::crc32c(stored) != self.crc {
             return Err(self.damaged(path, "the checksum of the frame differs"));
         }
-        Ok(stored)
+        Ok(())
     }
 }
 
 /// Reads the lines of one frame, checked against its checksum.
 pub(crate) fn read_frame(file: &File, path: &Path, frame: &Frame, chunk: &mut Chunk) -> Result<()> {
-    let stored = frame.read(file, path)?;
+    let Unpacker { decompressor, stored } = &mut chunk.unpacker;
+    frame.read_into(stored, file, path)?;
+    if decompressor.is_none() {
+        *decompressor = Some(zstd::bulk::Decompressor::new().map_err(StoreError::io("decompress", path))?);
+    }
     chunk.bytes.resize(frame.raw as usize, 0);
-    let decoded = zstd::bulk::decompress_to_buffer(&stored, &mut chunk.bytes);
-    if decoded.ok() != Some(frame.raw as usize) {
+    let decoded = decompressor.as_mut().map(|unpacker| unpacker.decompress_to_buffer(stored, &mut chunk.bytes[..]));
+    if decoded.and_then(io::Result::ok) != Some(frame.raw as usize) {
         return Err(frame.damaged(path, "the frame cannot be decompressed"));
     }
     (chunk.first, chunk.offset, chunk.stored) = (frame.first, frame.offset, frame.stored);
@@ -223,6 +233,19 @@ fn write_sealed(
     let tail = index.encode(positions.start, written);
     medium.write_at(target, to, &tail, written).map_err(StoreError::io("write", to))?;
     medium.sync(target, to).map_err(StoreError::io("sync", to))
+}
+
+/// What reads frames, kept from one to the next.
+#[derive(Default)]
+pub(crate) struct Unpacker {
+    decompressor: Option<zstd::bulk::Decompressor<'static>>,
+    stored: Vec<u8>,
+}
+
+impl fmt::Debug for Unpacker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unpacker").finish_non_exhaustive()
+    }
 }
 
 /// Compresses lines, and proves that they come back.

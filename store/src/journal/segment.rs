@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::line::LINE_BYTES_MAX;
+use super::sealed::Unpacker;
 use crate::error::{Result, StoreError};
 
 /// How many bytes of lines are read at once.
@@ -85,6 +86,8 @@ pub(crate) struct Chunk {
     pub(crate) stored: u64,
     /// The lines.
     pub(crate) bytes: Vec<u8>,
+    /// Used again for each frame of a sealed segment.
+    pub(super) unpacker: Unpacker,
 }
 
 impl Chunk {

@@ -140,7 +140,7 @@ fn hash_segment(shared: &Shared, segment: Segment, positions: Range<u64>, head: 
         match found {
             Found::Record(record) => {
                 surveyed.leaves.push((record.position, Hash::leaf(record.leaf)));
-                surveyed.checksum = parse(record.line).ok().map(|(_, crc)| crc);
+                surveyed.checksum = Some(record.checksum);
             }
             Found::Damage(damage) => surveyed.damage.push(damage),
         }
@@ -256,7 +256,7 @@ impl Tracker<'_> {
             let offset = chunk.offset + if plain { at as u64 } else { 0 };
             match parse(line) {
                 Err(what) => self.bad(offset, what),
-                Ok((record, _)) => self.record(record, offset, sink)?,
+                Ok(record) => self.record(record, offset, sink)?,
             }
         }
         Ok(())
