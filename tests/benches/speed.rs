@@ -20,10 +20,10 @@ const USAGE: &str = "usage: speed [--events N | --file FILE] [--dir DIR]
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [what, file, root] = arguments.as_slice()
+    if let [what, file, root, how] = arguments.as_slice()
         && what == "load"
     {
-        load::child(Path::new(file), Path::new(root));
+        load::child(Path::new(file), Path::new(root), how == "signed");
         return ExitCode::SUCCESS;
     }
     let is_capture = arguments.first().is_some_and(|what| what == "capture");

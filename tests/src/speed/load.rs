@@ -9,15 +9,21 @@ use std::time::{Duration, Instant};
 
 use lineage_ingest::file::{Format, Options, ingest};
 use lineage_query::report::{Order, Partition, Proofs, Report, write};
+use lineage_store::proof::{KeyUse, Signer};
 use lineage_store::{Layout, Store, read_leaf};
 
 use super::{Row, rate};
 use crate::crash::writer::now;
 
-/// Loads a file into a new store; seconds and peak memory in kB on standard output.
-pub fn child(file: &Path, root: &Path) {
+/// Loads a file into a new store, signing checkpoints as `lineage ingest` does or none at all; times in microseconds,
+/// peak memory in kB and ticks of the processor on standard output.
+pub fn child(file: &Path, root: &Path, signed: bool) {
     let begun = Instant::now();
     let store = Store::create(root, "format = 1\n").unwrap();
+    let signer = || Signer::new("speed.example", KeyUse::Note, &[1; 32]).unwrap();
+    if signed {
+        store.sign_while_writing(signer()).unwrap();
+    }
     let options = Options {
         format: Format::Native,
         actor: "bench".into(),
@@ -34,32 +40,70 @@ pub fn child(file: &Path, root: &Path) {
         ingest(&store, File::open(file).unwrap(), &options, &mut |_| {}, &mut |refused| panic!("{refused:?}"));
     let events = summary.unwrap().events;
     let loaded = begun.elapsed();
+    if signed {
+        store.stop_signing().unwrap();
+        store.proofs().advance(&signer()).unwrap();
+    }
     store.close(Duration::MAX).unwrap();
     let closed = begun.elapsed();
-    println!("{events} {} {} {}", loaded.as_micros(), closed.as_micros(), peak());
+    println!("{events} {} {} {} {}", loaded.as_micros(), closed.as_micros(), peak(), ticks());
 }
 
-/// Loads a file; the rows, and the number of events.
-pub fn measure(file: &Path, root: &Path) -> (Vec<Row>, u64) {
-    let output = Command::new(std::env::current_exe().unwrap()).arg("load").arg(file).arg(root).output().unwrap();
+/// The time of the processor that this process took, in its ticks.
+fn ticks() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The fields after the name: user time is the 12th, system time the 13th.
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace()).into_iter().flatten();
+    fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+/// What one load took.
+struct Loaded {
+    events: u64,
+    durable: Duration,
+    closed: Duration,
+    peak: u64,
+    ticks: u64,
+}
+
+fn load(file: &Path, root: &Path, how: &str) -> Loaded {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.arg("load").args([file, root]).arg(how).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8(output.stdout).unwrap();
     let figures: Vec<u64> = said.split_whitespace().map(|word| word.parse().unwrap()).collect();
-    let [events, loaded, closed, peak] = figures[..] else { panic!("{said}") };
+    let [events, durable, closed, peak, ticks] = figures[..] else { panic!("{said}") };
+    Loaded { events, durable: Duration::from_micros(durable), closed: Duration::from_micros(closed), peak, ticks }
+}
+
+/// Loads a file, without checkpoints and with them; the rows, and the number of events.
+pub fn measure(file: &Path, root: &Path) -> (Vec<Row>, u64) {
+    let bare = load(file, &root.with_extension("bare"), "bare");
+    std::fs::remove_dir_all(root.with_extension("bare")).unwrap();
+    let signed = load(file, root, "signed");
+    let events = bare.events;
     let bytes = file.metadata().unwrap().len();
-    let micros = Duration::from_micros;
     let read = Instant::now();
     drop(std::fs::read(file).unwrap());
     let read = read.elapsed();
     let per_event = bytes / events.max(1);
     let rows = vec![
-        ["load: durable".into(), rate(events, micros(loaded)), format!("{events} events of {per_event} bytes")],
+        ["load: durable".into(), rate(events, bare.durable), format!("{events} events of {per_event} bytes")],
         [
             "load: durable, in index and sled".into(),
-            rate(events, micros(closed)),
+            rate(events, bare.closed),
             format!("reading the file: {}", rate(events, read)),
         ],
-        ["load: peak memory".into(), format!("{} MB", peak / 1024), String::new()],
+        ["load: peak memory".into(), format!("{} MB", bare.peak / 1024), String::new()],
+        [
+            "load with checkpoints: durable, in index and sled, signed".into(),
+            rate(events, signed.closed),
+            format!(
+                "{:+.1} % of the time, {:+.1} % of the processor's",
+                more(signed.closed.as_secs_f64(), bare.closed.as_secs_f64()),
+                more(signed.ticks as f64, bare.ticks as f64)
+            ),
+        ],
     ];
     (rows, events)
 }
@@ -110,6 +154,10 @@ pub fn report(root: &Path, events: u64) -> Vec<Row> {
         ["report full: rate".into(), rate(events, took), String::new()],
         ["report full: peak memory".into(), format!("{} MB", peak / 1024), String::new()],
     ]
+}
+
+fn more(with: f64, without: f64) -> f64 {
+    100.0 * (with / without - 1.0)
 }
 
 /// The most memory that this process had, in kB.

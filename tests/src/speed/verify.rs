@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use lineage_store::Store;
 use lineage_store::digest::Hasher;
-use lineage_store::proof::{Edge, KeyUse, Signer, TreeCheck};
+use lineage_store::proof::{Edge, TreeCheck};
 
-use super::{Row, rate};
+use super::Row;
 
 /// The bytes of the artifact that is hashed.
 const ARTIFACT_BYTES: usize = 256 * 1024 * 1024;
@@ -58,10 +58,6 @@ fn log(store: &Store, threads: usize) -> Duration {
 pub fn measure(root: &Path, folder: &Path) -> Vec<Row> {
     let store = Store::open(root).unwrap();
     let count = store.head().unwrap().count;
-    let signer = Signer::new("speed.example", KeyUse::Note, &[1; 32]).unwrap();
-    let begun = Instant::now();
-    store.proofs().advance(&signer).unwrap();
-    let signed = begun.elapsed();
     let plain = folder.join("leaves");
     let mut out = BufWriter::new(File::create(&plain).unwrap());
     let write = &mut |leaf: &[u8]| out.write_all(leaf).unwrap();
@@ -77,11 +73,7 @@ pub fn measure(root: &Path, folder: &Path) -> Vec<Row> {
     std::fs::write(&artifact, vec![7; ARTIFACT_BYTES]).unwrap();
     store.artifacts().put_file(&artifact).unwrap();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut rows = vec![[
-        "hash all leaves, write tiles, sign".to_owned(),
-        rate(count, signed),
-        "of a load without checkpoints: compare with the load above".to_owned(),
-    ]];
+    let mut rows = Vec::new();
     let mut row = |what: &str, bytes: u64, time: Duration, floor: Duration| {
         let mb = |time: Duration| bytes as f64 / 1e6 / time.as_secs_f64();
         let share = 100.0 * floor.as_secs_f64() / time.as_secs_f64();
