@@ -24,7 +24,7 @@ pub use columns::{Columns, Heading};
 pub use expect::Expect;
 pub use graph::{Arrow, Graph, Shape, Vertex};
 
-pub(crate) use self::parquet::Stream;
+pub(crate) use self::parquet::{Stream, batches};
 
 use cell::View;
 

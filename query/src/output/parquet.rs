@@ -2,11 +2,13 @@
 //!
 //! An answer is one row group with its envelope as key and value metadata; the tables of reports are streams of many.
 
+use std::fs::File;
 use std::io::Write;
 
 use ::arrow::datatypes::SchemaRef;
 use ::arrow::record_batch::RecordBatch;
 use ::parquet::arrow::ArrowWriter;
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::KeyValue;
@@ -19,6 +21,9 @@ const CREATED_BY: &str = "lineage";
 
 /// Rows of one row group of a stream; as many are held in memory, encoded and compressed.
 const STREAM_GROUP_ROWS: usize = 64 * 1024;
+
+/// Rows that are read at once.
+const BATCH_ROWS: usize = 4096;
 
 /// A file that is written as its rows come.
 pub(crate) struct Stream<W: Write + Send> {
@@ -69,6 +74,15 @@ pub(super) fn write(answer: &Answer, out: &mut dyn Write) -> Result<(), OutputEr
     file.write(&batch).map_err(refused)?;
     file.close().map_err(refused)?;
     Ok(out.write_all(&bytes)?)
+}
+
+/// The rows of a file, a batch at a time.
+pub(crate) fn batches(
+    file: File,
+) -> Result<impl Iterator<Item = Result<RecordBatch, OutputError>> + use<>, OutputError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(refused)?;
+    let batches = reader.with_batch_size(BATCH_ROWS).build().map_err(refused)?;
+    Ok(batches.map(|batch| batch.map_err(refused)))
 }
 
 fn refused(error: impl Into<ParquetError>) -> OutputError {

@@ -46,6 +46,12 @@ pub enum ReportError {
         /// The last instant that can be asked for.
         recorded: Time,
     },
+    /// A manifest does not say how its tables were made.
+    #[error("manifest.json: {what}")]
+    Manifest {
+        /// What is wrong.
+        what: String,
+    },
     /// A text is no set of versions.
     #[error("`{text}` does not select versions")]
     NoSet {

@@ -33,6 +33,7 @@ pub(super) fn finish(pack: &Pack<'_>, asking: &Asking<'_>, mut contents: Content
     let manifest = json!({
         "arguments": arguments(asking),
         "as_of": asking.as_of.to_string(),
+        "environments": asking.order.environments,
         "events": contents.lines.as_ref().map(|lines| json!({
             "count": lines.count,
             "first": pack.first,
@@ -85,8 +86,11 @@ pub(super) fn finish(pack: &Pack<'_>, asking: &Asking<'_>, mut contents: Content
 
 fn arguments(asking: &Asking<'_>) -> Map<String, Value> {
     let order = asking.order;
-    let mut arguments: Map<String, Value> =
-        order.params.iter().map(|(k, v)| (format!("param.{k}"), json!(v))).collect();
+    let mut arguments = Map::new();
+    for (name, value) in order.params {
+        let values = arguments.entry(format!("param.{name}")).or_insert_with(|| json!([]));
+        values.as_array_mut().into_iter().for_each(|values| values.push(json!(value)));
+    }
     arguments.extend(order.report.arguments().into_iter().map(|(key, value)| (key.to_owned(), json!(value))));
     if order.partition == Partition::Day {
         arguments.insert("partition".to_owned(), json!("day"));

@@ -13,6 +13,7 @@ mod manifest;
 mod moment;
 mod name;
 mod processing;
+mod remade;
 mod rows;
 mod said;
 mod schema;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 pub use failure::ReportError;
 pub use lineage::{Affected, affected};
 pub use name::Report;
+pub use remade::{Remade, keeps_values_elsewhere, remake};
 pub use rows::Partition;
 pub use schema::{Column, Of, Table, Type};
 

@@ -7,6 +7,7 @@ mod pack;
 mod parts;
 mod repair;
 mod report;
+mod rows;
 
 use std::path::PathBuf;
 

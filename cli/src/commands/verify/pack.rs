@@ -14,13 +14,14 @@ use serde::Deserialize;
 use super::Scope;
 use super::anchors::Anchored;
 use super::report::{Finding, Report};
+use super::rows;
 use crate::render::count;
 
 /// A leaf has at most 60 KiB; the line around it has its position.
 const LINE_BYTES_MAX: u64 = 61_440 + 100;
 const HASH_BYTES: usize = 32;
 /// What is wrong with a pack.
-type Checked<T> = Result<T, String>;
+pub(super) type Checked<T> = Result<T, String>;
 
 /// What is checked of `manifest.json`; it has more.
 #[derive(Deserialize)]
@@ -90,7 +91,6 @@ impl Pack<'_> {
         if signed.as_ref().is_some_and(|signed| signed.size() < size) {
             return Err(format!("the checkpoint covers fewer events than the {size} of the pack"));
         }
-        report.notes.push("that the rows of the tables follow from the events was not checked".to_owned());
         let Some(events) = &manifest.events else {
             report.notes.push("the pack has no events: only its files were checked".to_owned());
             return Ok(());
@@ -112,6 +112,13 @@ impl Pack<'_> {
             }
         }
         report.checked.push(format!("events: {}, without a gap", events.count));
+        if first == 0 {
+            let leaves = Leaves::open(&self.inside(&events.path)?, first)?;
+            rows::check(self.folder, leaves, size, scope, report)?;
+        } else {
+            let note = format!("the events begin at {first}, so that the rows follow from them was not checked");
+            report.notes.push(note);
+        }
         if tree.edge.size() > 0 {
             let events = count(tree.edge.size(), "event");
             report.checked.push(format!("tree: {events} hashed, tree head {}", tree.edge.root()));
@@ -306,29 +313,36 @@ impl Tiles {
 }
 
 /// The leaves of `events.ndjson.gz`, which follow each other.
-struct Leaves {
+pub(super) struct Leaves {
     lines: BufReader<MultiGzDecoder<BufReader<File>>>,
+    line: Vec<u8>,
     next: u64,
 }
 
 impl Leaves {
     fn open(path: &Path, first: u64) -> Checked<Self> {
         let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Self { lines: BufReader::new(MultiGzDecoder::new(BufReader::new(file))), next: first })
+        let lines = BufReader::new(MultiGzDecoder::new(BufReader::new(file)));
+        Ok(Self { lines, line: Vec::new(), next: first })
     }
 
-    /// The hash of the next leaf; `None` at the end.
-    fn next(&mut self) -> Checked<Option<Hash>> {
-        let mut line = Vec::new();
-        let read = (&mut self.lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
+    /// The next leaf; `None` at the end.
+    pub(super) fn next_leaf(&mut self) -> Checked<Option<&[u8]>> {
+        self.line.clear();
+        let read = (&mut self.lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut self.line);
         if read.map_err(|error| format!("the events cannot be unpacked: {error}"))? == 0 {
             return Ok(None);
         }
         let prefix = format!("{{\"position\":{},\"leaf\":", self.next);
-        let leaf = line.strip_prefix(prefix.as_bytes()).and_then(|rest| rest.strip_suffix(b"}\n"));
+        let leaf = self.line.strip_prefix(prefix.as_bytes()).and_then(|rest| rest.strip_suffix(b"}\n"));
         let leaf = leaf.ok_or_else(|| format!("event {} does not follow", self.next))?;
         self.next += 1;
-        Ok(Some(Hash::leaf(leaf)))
+        Ok(Some(leaf))
+    }
+
+    /// The hash of the next leaf; `None` at the end.
+    fn next(&mut self) -> Checked<Option<Hash>> {
+        Ok(self.next_leaf()?.map(Hash::leaf))
     }
 
     /// Reads on to the end, which must be there.
