@@ -65,7 +65,8 @@ fn cold(root: &Path) -> Vec<Row> {
     rows.into()
 }
 
-fn ask(view: &View, text: &str) -> usize {
+/// How many rows a question has.
+pub(super) fn ask(view: &View, text: &str) -> usize {
     let request = Request {
         text,
         params: &[],

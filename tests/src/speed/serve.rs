@@ -7,13 +7,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use lineage_store::Store;
 use serde_json::{Value, json};
 
 use super::Row;
 use crate::http::Connection;
 
-/// Connections that are kept open.
-const CONNECTIONS: usize = 32;
+/// Connections that are kept open: many that send one event each, few that send batches, whose events together are many.
+const CONNECTIONS: (usize, usize) = (32, 4);
 /// Each measurement takes so long.
 const LASTS: Duration = Duration::from_secs(10);
 /// What stands in an event where its run id goes, of the same length.
@@ -46,7 +47,7 @@ pub fn measure(lineage: &Path, folder: &Path, recorded: Option<&Path>) -> Vec<Ro
     loads.push(Load { what: "500 bytes, batches of 100", events: small, batch: 100, goal: 60_000 });
     let mut rows: Vec<Row> = loads.iter().enumerate().map(|(i, load)| run(server.address, i, load)).collect();
     rows.push(["the server idle".into(), format!("{} MB", idle / 1_000_000), "60 MB at most".into()]);
-    rows.push(question(server.address));
+    rows.push(question(server.address, &root.join(".lineage")));
     server.child.kill().unwrap();
     server.child.wait().unwrap();
     rows
@@ -88,6 +89,7 @@ fn memory(process: u32) -> u64 {
 /// Sends for a while and tells how many events a second were acknowledged, and how long a request took.
 fn run(address: SocketAddr, turn: usize, load: &Load) -> Row {
     let (next, acknowledged, end) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let connections = if load.batch == 1 { CONNECTIONS.0 } else { CONNECTIONS.1 };
     let begun = Instant::now();
     let mut times: Vec<Duration> = std::thread::scope(|scope| {
         let send = || {
@@ -102,7 +104,7 @@ fn run(address: SocketAddr, turn: usize, load: &Load) -> Row {
             }
             times
         };
-        let threads: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(send)).collect();
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(send)).collect();
         std::thread::sleep(LASTS);
         end.store(true, Ordering::Relaxed);
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
@@ -113,7 +115,7 @@ fn run(address: SocketAddr, turn: usize, load: &Load) -> Row {
     let rate = super::rate(acknowledged.into_inner(), took);
     let bytes = load.events.iter().map(String::len).sum::<usize>() / load.events.len();
     [
-        format!("{}, {CONNECTIONS} connections, {bytes} bytes an event", load.what),
+        format!("{}, {connections} connections, {bytes} bytes an event", load.what),
         format!("{rate}, median {}, p99 {}", at(50), at(99)),
         format!("goal {}/s, p99 50 ms", load.goal),
     ]
@@ -161,8 +163,17 @@ fn small_event() -> String {
     event.to_string()
 }
 
-/// What HTTP adds to a question that costs nothing.
-fn question(address: SocketAddr) -> Row {
+/// What HTTP adds to a question: beside the same question asked of the same store in this process.
+fn question(address: SocketAddr, root: &Path) -> Row {
+    const QUESTION: &str = "dataset shop.mart.orders@v1";
+    let store = Store::open(root).unwrap();
+    let engine = (0..1000).map(|_| {
+        let begun = Instant::now();
+        assert_eq!(super::closure::ask(&store.view().unwrap(), QUESTION), 1);
+        begun.elapsed()
+    });
+    let engine = super::median(engine.collect());
+    let asked = json!({ "query": QUESTION }).to_string();
     let mut connection = Connection::open(address).unwrap();
     let ask = |connection: &mut Connection, target: &str| {
         let mut times = Vec::new();
@@ -170,17 +181,15 @@ fn question(address: SocketAddr) -> Row {
             let begun = Instant::now();
             let answer = match target {
                 "/healthz" => connection.get(target),
-                _ => connection.post(target, br#"{"query":"dataset shop.mart.orders@v1"}"#),
+                _ => connection.post(target, asked.as_bytes()),
             };
             assert_eq!(answer.unwrap().status, 200);
             times.push(begun.elapsed());
         }
         super::median(times)
     };
-    let (bare, asked) = (ask(&mut connection, "/healthz"), ask(&mut connection, "/api/query"));
-    [
-        "a question over HTTP".into(),
-        super::ms(asked),
-        format!("{} for /healthz; less than 1 ms more than the engine", super::ms(bare)),
-    ]
+    let (bare, whole) = (ask(&mut connection, "/healthz"), ask(&mut connection, "/api/query"));
+    let beside =
+        format!("the engine {}, /healthz {}; less than 1 ms more than the engine", super::ms(engine), super::ms(bare));
+    ["a question over HTTP".into(), super::ms(whole), beside]
 }
