@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use lineage_ingest::metaflow::Kinds;
 use lineage_store::{Layout, STORE_FORMAT};
 use serde::Deserialize;
 
@@ -50,6 +51,9 @@ pub(crate) struct Config {
     /// What the runner records.
     #[serde(default)]
     pub(crate) run: Run,
+    /// Which artifacts of Metaflow are models or datasets.
+    #[serde(default)]
+    pub(crate) metaflow: Kinds,
 }
 
 /// When checkpoints are signed.
@@ -135,7 +139,7 @@ pub(crate) enum Value {
 }
 
 /// Names of the settings, what each is for, and whether it is a list.
-pub(crate) const KEYS: [(&str, &str, bool); 14] = [
+pub(crate) const KEYS: [(&str, &str, bool); 16] = [
     ("format", "format of the store, set by lineage", false),
     ("environments", "names known before their first deployment", true),
     ("actor", "who acts, where neither --actor nor LINEAGE_ACTOR says so", false),
@@ -149,6 +153,8 @@ pub(crate) const KEYS: [(&str, &str, bool); 14] = [
     ("run.log_limit", "the most bytes that are kept of each log", false),
     ("run.roles", "what paths are for, before the built-in rules: \"ROLE PATTERN\"", true),
     ("run.hostname", "how the machine is named: hash, plain or none", false),
+    ("metaflow.models", "artifacts of Metaflow that are models: FLOW/ARTIFACT, * for any text", true),
+    ("metaflow.datasets", "artifacts of Metaflow that are datasets", true),
     ("retain", "days before values of a namespace may be erased: NAMESPACE=DAYS, * for any other", true),
 ];
 
@@ -189,6 +195,8 @@ impl Config {
             "run.log_limit" => self.run.log_limit.map(|n| Value::One(n.to_string())),
             "run.roles" => Some(Value::Many(self.run.roles.clone())),
             "run.hostname" => self.run.hostname.map(|name| Value::One(name.as_str().to_owned())),
+            "metaflow.models" => Some(Value::Many(self.metaflow.models.clone())),
+            "metaflow.datasets" => Some(Value::Many(self.metaflow.datasets.clone())),
             "retain" => Some(Value::Many(self.retain.clone())),
             _ => return Err(unknown(key).into()),
         })

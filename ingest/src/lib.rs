@@ -4,6 +4,7 @@ pub mod capture;
 pub mod delivery;
 pub mod file;
 pub mod marquez;
+pub mod metaflow;
 pub mod openlineage;
 pub mod pipeline;
 pub mod run;

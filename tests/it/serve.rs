@@ -7,6 +7,7 @@ mod bombs;
 mod clients;
 mod documents;
 mod marquez;
+mod metaflow;
 mod mutations;
 mod replay;
 mod storm;

@@ -24,23 +24,30 @@ pub(crate) enum Rule {
     ReadNamespace,
     /// Whoever may read every namespace, as answers cross them.
     ReadAll,
+    /// Whoever may read one namespace, which a protocol has for itself.
+    ReadIn(&'static str),
     /// Whoever may send anything; each event is judged by its kind and namespaces.
     Send,
+    /// Whoever may send to one namespace, which a protocol has for itself.
+    SendTo(&'static str),
 }
 
 impl Rule {
     /// Every rule.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 5] = [Self::Open, Self::Known, Self::ReadNamespace, Self::ReadAll, Self::Send];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Open, Self::Known, Self::ReadNamespace, Self::ReadAll, Self::ReadIn("n"), Self::Send, Self::SendTo("n")];
 
     /// What it asks for, in words.
-    pub(crate) fn about(self) -> &'static str {
+    pub(crate) fn about(self) -> String {
         match self {
-            Self::Open => "anyone",
-            Self::Known => "any token",
-            Self::ReadNamespace => "reader of the namespace",
-            Self::ReadAll => "reader of every namespace",
-            Self::Send => "emitter; for some kinds operator or auditor",
+            Self::Open => "anyone".to_owned(),
+            Self::Known => "any token".to_owned(),
+            Self::ReadNamespace => "reader of the namespace".to_owned(),
+            Self::ReadAll => "reader of every namespace".to_owned(),
+            Self::ReadIn(namespace) => format!("reader of the namespace `{namespace}`"),
+            Self::Send => "emitter; for some kinds operator or auditor".to_owned(),
+            Self::SendTo(namespace) => format!("emitter of the namespace `{namespace}`"),
         }
     }
 }
@@ -86,6 +93,8 @@ impl Caller {
             Rule::Known => !matches!(self, Self::Nobody),
             Rule::ReadNamespace => namespace.is_some_and(|namespace| self.may_read(namespace)),
             Rule::ReadAll => self.has(&Role::READING, None),
+            Rule::ReadIn(namespace) => self.may_read(namespace),
+            Rule::SendTo(namespace) => self.has(&Role::SENDING, Some(namespace)),
             Rule::Send => match self {
                 Self::Principal(token) => token.has_anywhere(&Role::SENDING),
                 _ => matches!(self, Self::Local),
@@ -259,8 +268,8 @@ mod tests {
     fn every_rule_has_its_roles() {
         let all = [Role::Reader, Role::Emitter, Role::Operator, Role::Auditor].map(|role| principal(&[(role, "*")]));
         let row = |rule| all.each_ref().map(|caller| caller.check(rule, Some("n")).is_ok());
-        let expected =
-            [[true; 4], [true; 4], [true, false, true, true], [true, false, true, true], [false, true, true, true]];
+        let (reads, sends) = ([true, false, true, true], [false, true, true, true]);
+        let expected = [[true; 4], [true; 4], reads, reads, reads, sends, sends];
         assert_eq!(Rule::ALL.map(row), expected);
         let some = principal(&[(Role::Reader, "a")]);
         assert!(some.check(Rule::ReadNamespace, Some("a")).is_ok());

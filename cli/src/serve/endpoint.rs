@@ -13,6 +13,8 @@ pub(crate) enum Method {
     Post,
     /// Stores.
     Put,
+    /// Changes.
+    Patch,
 }
 
 impl Method {
@@ -23,6 +25,7 @@ impl Method {
             Self::Head => "HEAD",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Patch => "PATCH",
         }
     }
 }

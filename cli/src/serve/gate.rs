@@ -7,8 +7,9 @@ use super::app::App;
 use super::reply::Refused;
 
 /// Whoever asks without a token must address this machine by its own name, must not be a foreign page, and must
-/// declare what is sent, so that no page of another site can make a browser send it.
-pub(crate) fn check(app: &App, parts: &Parts) -> Result<(), Refused> {
+/// declare what is sent, so that no page of another site can make a browser send it; a body that is not read
+/// (`takes_body`) needs no declaration.
+pub(crate) fn check(app: &App, parts: &Parts, takes_body: bool) -> Result<(), Refused> {
     if app.access.is_required() {
         return Ok(());
     }
@@ -27,7 +28,7 @@ pub(crate) fn check(app: &App, parts: &Parts) -> Result<(), Refused> {
             return Err(foreign("origin", "without tokens requests of foreign pages are not served"));
         }
     }
-    if parts.method == Method::POST && !is_json(&parts.headers) {
+    if takes_body && matches!(parts.method, Method::POST | Method::PATCH) && !is_json(&parts.headers) {
         return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "a body must be declared as JSON")
             .help("send `Content-Type: application/json`"));
     }

@@ -11,6 +11,7 @@ mod health;
 mod limits;
 mod listen;
 mod marquez;
+mod metaflow;
 mod metrics;
 mod native;
 mod openapi;
@@ -77,6 +78,7 @@ fn routes() -> Routes {
     let routes = openlineage::routes(routes);
     let routes = native::routes(routes);
     let routes = marquez::routes(routes);
+    let routes = metaflow::routes(routes);
     let routes = query::routes(routes);
     let routes = artifact::routes(routes);
     let routes = positions::routes(routes);

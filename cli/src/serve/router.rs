@@ -75,13 +75,13 @@ impl Routes {
         R: Future<Output = Reply> + Send + 'static,
     {
         let at = self.endpoints.len();
-        let rule = endpoint.rule;
+        let (rule, takes_body) = (endpoint.rule, !endpoint.takes.is_empty());
         let handler = move |axum::extract::State(app): axum::extract::State<Arc<App>>, request: Request<Body>| {
             let run = run.clone();
             let future: Pin<Box<dyn Future<Output = Response<Body>> + Send>> = Box::pin(async move {
                 let begun = Instant::now();
                 let served = async {
-                    let call = admit(&app, rule, request).await?;
+                    let call = admit(&app, rule, takes_body, request).await?;
                     run(call).await
                 };
                 let response = served.await.unwrap_or_else(|refused| refuse(&app, refused));
@@ -95,6 +95,7 @@ impl Routes {
             Method::Head => MethodFilter::HEAD,
             Method::Post => MethodFilter::POST,
             Method::Put => MethodFilter::PUT,
+            Method::Patch => MethodFilter::PATCH,
         };
         self.router = self.router.route(endpoint.path, on(filter, handler));
         self.endpoints.push(endpoint);
@@ -131,7 +132,12 @@ fn refuse(app: &App, refused: Refused) -> Response<Body> {
 }
 
 /// Judges a request before anything of its body is read.
-async fn admit(app: &Arc<App>, rule: super::access::Rule, request: Request<Body>) -> Result<Call, Refused> {
+async fn admit(
+    app: &Arc<App>,
+    rule: super::access::Rule,
+    takes_body: bool,
+    request: Request<Body>,
+) -> Result<Call, Refused> {
     let (mut parts, body) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0);
     let path: Vec<(String, String)> = RawPathParams::from_request_parts(&mut parts, &())
@@ -140,7 +146,7 @@ async fn admit(app: &Arc<App>, rule: super::access::Rule, request: Request<Body>
         .iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-    gate::check(app, &parts)?;
+    gate::check(app, &parts, takes_body)?;
     let judged = app.access.caller(&parts.headers, peer, app.now()).and_then(|caller| {
         app.limits.admit(&caller, peer)?;
         caller.check(rule, find(&path, "namespace")).map(|()| caller)

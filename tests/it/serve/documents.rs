@@ -57,6 +57,53 @@ fn requests(digest: &str) -> Vec<(&'static str, String, &'static str, String)> {
     ]
 }
 
+/// The requests of Metaflow's client, each once.
+fn metaflow() -> Vec<(&'static str, String, &'static str, String)> {
+    let of = |method: &'static str, path: &'static str, body: &str| {
+        let target = [("flow", "F"), ("run", "1"), ("step", "s"), ("task", "1"), ("artifact", "x"), ("attempt", "0")]
+            .iter()
+            .fold(format!("/metaflow{path}"), |target, (part, value)| target.replace(&format!("{{{part}}}"), value));
+        let whole: &'static str = format!("/metaflow{path}").leak();
+        (method, target, whole, body.to_owned())
+    };
+    let task = "/flows/{flow}/runs/{run}/steps/{step}/tasks/{task}";
+    let of_task = |method, rest: &str, body| of(method, format!("{task}{rest}").leak(), body);
+    let get = |path| of("GET", path, "");
+    vec![
+        get("/ping"),
+        get("/version"),
+        of("POST", "/tags", "[]"),
+        of("POST", "/flows/{flow}", "{}"),
+        of("POST", "/flows/{flow}", "{}"),
+        of("POST", "/flows/{flow}/run", "{}"),
+        of("POST", "/flows/{flow}/runs/{run}/steps/{step}/step", "{}"),
+        of("POST", "/flows/{flow}/runs/{run}/steps/{step}/task", "{}"),
+        of("POST", "/flows/{flow}/runs/{run}/heartbeat", "{}"),
+        of("PATCH", "/flows/{flow}/runs/{run}/tag/mutate", r#"{"tags_to_add":["a"]}"#),
+        of("PATCH", "/flows/{flow}/runs/{run}/tag/mutate", "[]"),
+        of_task("POST", "/metadata", "[]"),
+        of_task("POST", "/artifact", r#"[{"name":"x","sha":"0123456789012345678901234567890123456789"}]"#),
+        of_task("POST", "/heartbeat", "{}"),
+        get("/flows"),
+        get("/flows/{flow}"),
+        get("/flows/{flow}/runs"),
+        get("/flows/{flow}/runs/{run}"),
+        get("/flows/{flow}/runs/{run}/metadata"),
+        get("/flows/{flow}/runs/{run}/artifacts"),
+        get("/flows/{flow}/runs/{run}/steps"),
+        get("/flows/{flow}/runs/{run}/steps/{step}"),
+        get("/flows/{flow}/runs/{run}/steps/{step}/tasks"),
+        get("/flows/{flow}/runs/{run}/steps/{step}/artifacts"),
+        get("/flows/{flow}/runs/{run}/steps/{step}/filtered_tasks"),
+        of_task("GET", "", ""),
+        of_task("GET", "/metadata", ""),
+        of_task("GET", "/artifacts", ""),
+        of_task("GET", "/artifacts/{artifact}", ""),
+        of_task("GET", "/artifacts/{artifact}/attempt/{attempt}", ""),
+        of_task("GET", "/attempt/{attempt}/artifacts", ""),
+    ]
+}
+
 #[test]
 fn every_answer_is_one_that_the_document_names() {
     let sandbox = Sandbox::new();
@@ -67,7 +114,7 @@ fn every_answer_is_one_that_the_document_names() {
     added.done();
     let digest = sandbox.column("datasets where name = 'hello'", "digest")[0].clone();
     let mut asked: Vec<(String, String)> = Vec::new();
-    for (method, target, path, body) in requests(&digest) {
+    for (method, target, path, body) in requests(&digest).into_iter().chain(metaflow()) {
         let answer =
             server.connect().ask(method, &target, &[("content-type", "application/json")], body.as_bytes()).unwrap();
         let operation = &document["paths"][path][method.to_lowercase()];

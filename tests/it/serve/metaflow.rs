@@ -1,0 +1,4 @@
+//! Metaflow: its real client, its recorded exchanges, races, restarts and abuse.
+
+mod clients;
+mod replay;
