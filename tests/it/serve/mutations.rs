@@ -46,7 +46,7 @@ fn documents() -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).unwrap()).filter(|bytes| bytes.len() < 20_000).collect()
 }
 
-fn mutate(document: &mut Vec<u8>, documents: &[Vec<u8>], random: &mut Random) {
+pub(super) fn mutate(document: &mut Vec<u8>, documents: &[Vec<u8>], random: &mut Random) {
     if document.is_empty() {
         document.push(b'{');
     }
