@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lineage_ingest::file::{self, Recorded};
+use lineage_ingest::replay::Said;
 use lineage_ingest::run::{self, Open, OpenRuns, Orphan, RUNS_FOLDER};
 use lineage_store::erasure::Keys;
 use lineage_store::event::{Event, Kind, State};
@@ -136,6 +137,14 @@ impl Session {
         Ok(orphan.forget()?)
     }
 
+    /// An event with what was moved out of it.
+    pub(crate) fn said(&self, position: u32) -> anyhow::Result<Said> {
+        let (event, ..) = self.store.reader()?.event(position.into())?;
+        let has_outlined = !event.outlined.is_empty();
+        let outlined = if has_outlined { self.store.outlined(&self.keys, position.into())? } else { Vec::new() };
+        Ok(Said { event, outlined })
+    }
+
     /// Asks the graph index; if it is damaged, a fold of the journal.
     pub(crate) fn with_view<T>(&self, ask: impl Fn(&View) -> anyhow::Result<T>) -> anyhow::Result<T> {
         match self.store.view() {
@@ -165,24 +174,29 @@ impl Session {
 
     /// Appends an event of our own, or spools it if another process holds the lock.
     pub(crate) fn record(&self, event: Event) -> Result<Recorded, StoreError> {
+        self.record_all(&[event])
+    }
+
+    /// Appends events of our own together, or spools them if another process holds the lock.
+    fn record_all(&self, events: &[Event]) -> Result<Recorded, StoreError> {
         let now = self.context.now();
         let name = random::file_name(now);
-        let record = |event| file::record(&self.store, event, &self.config.seal, &self.keys, &name, now);
-        match record(event.clone()) {
+        let record = || file::record(&self.store, events, &self.config.seal, &self.keys, &name, now);
+        match record() {
             // A damaged graph index is given up by the failed append; the next one folds the journal.
-            Err(StoreError::Corrupt { .. }) => record(event),
+            Err(StoreError::Corrupt { .. }) => record(),
             result => result,
         }
     }
 
     /// As [`Session::record`], and where the journal does not work, a spool file of its own may: what runs need not wait
     /// for repairs. The path of that file, if it came to that.
-    pub(crate) fn record_of_run(&self, event: &Event) -> Result<Option<PathBuf>, StoreError> {
-        match self.record(event.clone()) {
+    pub(crate) fn record_of_run(&self, events: &[Event]) -> Result<Option<PathBuf>, StoreError> {
+        match self.record_all(events) {
             Ok(Recorded::At(_)) => Ok(None),
             Ok(Recorded::Spooled(path)) => Ok(Some(path)),
             Err(error @ StoreError::Refused(_)) => Err(error),
-            Err(error) => match file::spool_event(&self.store, event, &random::file_name(self.context.now())) {
+            Err(error) => match file::spool_events(&self.store, events, &random::file_name(self.context.now())) {
                 Ok(path) => {
                     self.context.terminal.note(&format!("the journal cannot be written: {error}"));
                     Ok(Some(path))

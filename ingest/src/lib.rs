@@ -7,4 +7,5 @@ pub mod marquez;
 pub mod metaflow;
 pub mod openlineage;
 pub mod pipeline;
+pub mod replay;
 pub mod run;

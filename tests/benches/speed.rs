@@ -1,4 +1,4 @@
-//! The bench: `cargo run --release -p lineage-tests --bin speed -- [--events N | --file FILE] [--dir DIR]`, or `capture`.
+//! The bench: `cargo run --release -p lineage-tests --bin speed -- [--events N | --file FILE] [--dir DIR]`, `capture` or `pipeline`.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a harness")]
 
 use std::fs::File;
@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lineage_tests::crash::writer::now;
-use lineage_tests::speed::{Row, append, capture, closure, generate, load, verify};
+use lineage_tests::speed::{Row, append, capture, closure, generate, load, pipeline, verify};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "usage: speed [--events N | --file FILE] [--dir DIR]
        speed capture [--python PROGRAM] [--dir DIR]
+       speed pipeline [--dir DIR]
   --events  how many events to generate [1000000]
   --file    events in the native format, instead of generated ones
   --dir     where to work, on the disk that is measured [the folder for temporary files]";
@@ -33,9 +34,10 @@ fn main() -> ExitCode {
         load::report_child(Path::new(root), Path::new(out));
         return ExitCode::SUCCESS;
     }
+    let is_pipeline = arguments.first().is_some_and(|what| what == "pipeline");
     let (mut events, mut file, mut dir) = (1_000_000, None, std::env::temp_dir());
     let mut python = "python3".to_owned();
-    for pair in arguments[usize::from(is_capture)..].chunks(2) {
+    for pair in arguments[usize::from(is_capture || is_pipeline)..].chunks(2) {
         match pair {
             [key, value] if is_capture && key == "--python" => python.clone_from(value),
             [key, value] if key == "--events" => events = value.parse().unwrap(),
@@ -48,6 +50,10 @@ fn main() -> ExitCode {
         }
     }
     let folder = tempfile::Builder::new().prefix("lineage-speed-").tempdir_in(dir).unwrap();
+    if is_pipeline {
+        tell(pipeline::measure(folder.path()));
+        return ExitCode::SUCCESS;
+    }
     if is_capture {
         tell(capture::measure(folder.path(), &python));
         return ExitCode::SUCCESS;

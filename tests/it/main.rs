@@ -24,6 +24,7 @@ mod oracle;
 mod packs;
 mod pipelines;
 mod queries;
+mod replay;
 mod reports;
 mod run_failure;
 mod run_secrets;

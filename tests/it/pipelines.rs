@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use lineage_tests::sandbox::{Ran, Sandbox};
+use lineage_tests::sandbox::{Ran, Sandbox, binary};
 use lineage_tests::workspace;
 use serde_json::Value;
 
@@ -269,4 +270,180 @@ fn secrets_of_steps_are_never_kept() {
 fn a_killed_runner_leaves_a_pipeline_that_can_be_resumed() {
     let figures = lineage_tests::crash::pipelines::run(6, 20_261_121, &mut |_| {});
     assert!(figures.wrong.is_empty(), "{figures}");
+}
+
+#[test]
+fn a_dry_run_says_what_would_run_and_why_says_it_afterwards() {
+    let sandbox = sandbox(&[]);
+    let text = |lr: &str| {
+        format!(
+            "[pipeline]\nname = \"w\"\n[params]\nlr = {lr}\n\
+             [[step]]\nid = \"a\"\nshell = \"cat a.txt > a.out\"\ninputs = [\"a.txt\"]\noutputs = [\"a.out\"]\n\
+             [[step]]\nid = \"b\"\nrun = [\"cp\", \"b.txt\", \"b.{{params.lr}}\"]\noutputs = [\"b.{{params.lr}}\"]\n\
+             [[step]]\nid = \"c\"\nshell = \"cat a.out > c.out\"\ninputs = [\"a.out\"]\noutputs = [\"c.out\"]\n\
+             [[step]]\nid = \"d\"\nneeds = [\"b\"]\nwhen = \"params.lr > 5\"\nrun = [\"true\"]\n"
+        )
+    };
+    sandbox.write("a.txt", "1");
+    sandbox.write("b.txt", "1");
+    sandbox.write("w.toml", text("1"));
+    let would = || {
+        let told = sandbox.run(["--json", "run", "w.toml", "--dry-run"]).json();
+        let steps = told["steps"].as_array().unwrap().clone().into_iter();
+        let text = |step: &Value, key: &str| step[key].as_str().unwrap().to_owned();
+        steps.map(|step| format!("{}: {}: {}", text(&step, "step"), text(&step, "would"), text(&step, "why"))).collect()
+    };
+    let never: Vec<String> = would();
+    assert_eq!(
+        never,
+        [
+            "a: run: it has not run before",
+            "b: run: it has not run before",
+            "c: depend: on what a gives",
+            "d: depend: on what b gives"
+        ]
+    );
+    assert_eq!(sandbox.column("runs", "run").len(), 0, "nothing ran");
+    let first = sandbox.run(["--json", "run", "w.toml"]);
+    let run = ended(&first)["run"].as_str().unwrap().to_owned();
+    fs::remove_file(sandbox.path().join("a.out")).unwrap();
+    let same: Vec<String> = would();
+    // What would be put back counts as being there.
+    let reused = |step: &str| format!("{step}: be reused: as in {run}.{step}");
+    assert_eq!(same, [reused("a"), reused("b"), reused("c"), "d: be skipped: not params.lr > 5".to_owned()]);
+    assert!(!sandbox.path().join("a.out").exists());
+
+    sandbox.write("a.txt", "2");
+    sandbox.write("w.toml", text("2"));
+    let other: Vec<String> = would();
+    assert_eq!(other[0], "a: run: a.txt changed");
+    assert_eq!(other[1], "b: run: argument 3 was \"b.1\" and is \"b.2\"");
+    assert_eq!(other[2], "c: depend: on what a gives");
+    sandbox.run(["run", "w.toml"]).done();
+    assert!(sandbox.run(["why", "a"]).done().contains("a  complete: a.txt changed"));
+    assert!(sandbox.run(["why", "d"]).done().contains("d  skipped: not params.lr > 5"));
+    let told = sandbox.run(["--json", "why", &run, "b"]).json();
+    assert_eq!(
+        (&told["branches"][0]["why"], &told["branches"][0]["reused"]),
+        (&"it has not run before".into(), &false.into())
+    );
+    sandbox.write("w.toml", text("1"));
+    sandbox.run(["run", "w.toml"]).done();
+    assert!(sandbox.run(["why", "b"]).done().contains(&format!("b  reused, as in {run}.b")));
+    // A thing of that name comes first.
+    sandbox.run(["add", "dataset", "a", "a.txt"]).done();
+    assert!(sandbox.run(["why", "a"]).done().contains("dataset a@v1"));
+    sandbox.run(["why", "nothing-of-that-name"]).fails(3, "nothing-of-that-name");
+}
+
+#[test]
+fn a_role_counts_as_it_is_said_until_somebody_was_given_it() {
+    let sandbox = sandbox(&[]);
+    let text = "[pipeline]\nname = \"r\"\n[[step]]\nid = \"ship\"\napprove = { role = \"owner\" }\nrun = [\"true\"]\n";
+    sandbox.write("r.toml", text);
+    let run = || ended(&sandbox.run(["--json", "run", "r.toml"]))["run"].as_str().unwrap().to_owned();
+    let resumed = |run: &str| sandbox.run(["--json", "resume", run]).code;
+    let approve = |actor: &str, run: &str| {
+        let mut command = Command::new(binary());
+        command.args(["--actor", actor, "approve", run, "ship", "--role", "owner"]).current_dir(sandbox.path());
+        Ran::of(&mut command)
+    };
+    let access = |action: &str, who: &str, scope: &str| {
+        let args =
+            format!("{{\"subject\":\"{who}\",\"action\":\"{action}\",\"role\":\"owner\",\"scope\":\"{scope}\"}}");
+        sandbox.ingest(&format!("{{\"v\":1,\"kind\":\"access\",\"args\":{args}}}\n"));
+    };
+    let first = run();
+    approve("eve", &first).done();
+    assert_eq!(resumed(&first), 0, "nobody was ever given the role");
+
+    let second = run();
+    approve("eve", &second).done();
+    access("grant", "ria", "elsewhere");
+    let third = run();
+    approve("eve", &third).done();
+    access("grant", "ria", "default");
+    // What was approved before counts by what was known of roles then.
+    assert_eq!(resumed(&second), 0);
+    let fourth = run();
+    approve("eve", &fourth).fails(6, "eve does not have the role owner");
+    assert_eq!(resumed(&fourth), 7);
+    approve("ria", &fourth).done();
+    assert_eq!(resumed(&fourth), 0);
+
+    // Whoever lost it cannot approve any more, and an approval that was taken back does not count.
+    let fifth = run();
+    approve("ria", &fifth).done();
+    let position = sandbox.run(["log", "--kind", "approve", "--json", "--limit", "1"]);
+    let event: Value = serde_json::from_str(position.done().lines().last().unwrap()).unwrap();
+    sandbox.run(["retract", &event["position"].to_string(), "--reason", "too early"]).done();
+    assert_eq!(resumed(&fifth), 7);
+    access("revoke", "ria", "default");
+    approve("ria", &fifth).fails(6, "nobody has it");
+}
+
+/// A value that stands nowhere else.
+fn canary(n: u32) -> String {
+    format!("canary{n:02}x7Qw9Zk2Lp")
+}
+
+/// Ways in which a secret comes into a specification or its parameters; each is refused. `C` is the planted value.
+const PLANTED: [(&str, &[&str]); 13] = [
+    ("[params]\napi_token = \"C\"\n", &[]),
+    ("[params]\ndb = \"postgres://ana:C@db/x\"\n", &[]),
+    ("[params]\nurls = [\"https://h/x?token=C\"]\n", &[]),
+    ("[params]\npassword = { type = \"string\" }\n", &["-p", "password=C"]),
+    ("[params]\ndb = { type = \"string\" }\n", &["-p", "db=postgres://ana:C@db/x"]),
+    ("[params]\nlist = { type = \"list\" }\n", &["-p", "list=[\"https://C-and-more-of-it@h/x\"]"]),
+    ("[params]\nnote = { type = \"string\" }\n", &["-p", "note=Authorization: Bearer C"]),
+    ("# password = \"C\"\n", &[]),
+    ("[[step]]\nid = \"s\"\nshell = \"curl -H 'Authorization: Bearer C' https://h\"\n", &[]),
+    ("[[step]]\nid = \"s\"\nrun = [\"mysql\", \"--password=C\"]\n", &[]),
+    ("[[step]]\nid = \"s\"\nrun = [\"true\"]\nenv = { API_KEY = \"C\" }\n", &[]),
+    ("[[step]]\nid = \"s\"\nrun = [\"git\", \"clone\", \"https://C@github.com/a/b\"]\n", &[]),
+    ("[params]\ntext = { type = \"string\" }\n", &["-p", "text=private_key=C"]),
+];
+
+#[test]
+fn planted_secrets_are_refused_or_masked_and_never_kept() {
+    let sandbox = sandbox(&[]);
+    for (n, (planted, arguments)) in (0..).zip(PLANTED) {
+        let fill = |text: &str| text.replace('C', &canary(n));
+        let step = if planted.contains("[[step]]") { "" } else { "[[step]]\nid = \"a\"\nrun = [\"true\"]\n" };
+        sandbox.write("p.toml", format!("[pipeline]\nname = \"p\"\n{}{step}", fill(planted)));
+        let mut all = vec!["run".to_owned(), "p.toml".to_owned()];
+        all.extend(arguments.iter().map(|argument| fill(argument)));
+        let ran = sandbox.run(&all);
+        ran.fails(2, "[secrets]");
+        assert!(!ran.stderr.contains(&canary(n)), "the message itself would be kept in logs: {ran}");
+    }
+    assert_eq!(sandbox.column("runs", "run").len(), 0);
+
+    // What comes from the environment is masked, and refused where it would be kept as it is.
+    let text = "[pipeline]\nname = \"e\"\n[params]\ntext = \"plain\"\n[secrets]\nenv = [\"PLAIN_NAME\"]\n\
+        [[step]]\nid = \"a\"\noutputs = [\"out.txt\"]\nenv = { COPY_SECRET = \"{params.text}\" }\n\
+        shell = \"echo v=\\\\\\\"$PLAIN_NAME\\\\\\\" > $LINEAGE_OUT; echo $PLAIN_NAME | tee out.txt; echo $PLAIN_NAME | base64 >&2; cat $LINEAGE_IN > in.txt\"\n\
+        [[step]]\nid = \"b\"\nneeds = [\"a\"]\nforeach = \"a.list\"\nas = \"x\"\nrun = [\"echo\", \"{x}\", \"{a.v}\"]\n";
+    let text =
+        text.replace("cat $LINEAGE_IN", "echo list=[\\\\\\\"$PLAIN_NAME\\\\\\\"] >> $LINEAGE_OUT; cat $LINEAGE_IN");
+    sandbox.write("e.toml", text);
+    let secret = canary(20);
+    let run = |arguments: &[&str]| {
+        let mut command = sandbox.command(arguments);
+        Ran::of(command.env("PLAIN_NAME", &secret))
+    };
+    run(&["run", "e.toml"]).done();
+    run(&["run", "e.toml"]).done();
+    run(&["resume"]).done();
+    run(&["replay", &newest_pipeline(&sandbox)]);
+    run(&["run", "e.toml", "-p", &format!("text={secret}")]).fails(6, "the value of PLAIN_NAME stands in");
+    let found = lineage_tests::walk::files(&sandbox.store()).into_iter().find(|path| {
+        let bytes = fs::read(path).unwrap_or_default();
+        (0..=20).any(|n| bytes.windows(canary(n).len()).any(|part| part == canary(n).as_bytes()))
+    });
+    assert_eq!(found, None);
+}
+
+fn newest_pipeline(sandbox: &Sandbox) -> String {
+    sandbox.run(["--json", "graph"]).json()["run"].as_str().unwrap().to_owned()
 }

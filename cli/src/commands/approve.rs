@@ -3,6 +3,7 @@
 use lineage_store::event::{About, Args, Kind, RunRef};
 use serde_json::json;
 
+use super::approval::holders;
 use super::origin::Origin;
 use super::question::parse_duration;
 use crate::context::Context;
@@ -15,7 +16,9 @@ EXAMPLES
   lineage approve r-9f2c41d07a5be386.ship --role owner --note 'seen the report'
   lineage resume r-9f2c41d07a5be386
 
-Whoever approves is the actor of this command; a step may demand a role, or another person than the one who runs it.";
+Whoever approves is the actor of this command; a step may demand a role, or another person than the one who runs it.
+Once events of kind `access` have given a role to somebody, only an approval of somebody who has it counts; before, a
+role counts as it is said.";
 
 /// Arguments of `lineage approve`.
 #[derive(Debug, clap::Args)]
@@ -61,6 +64,16 @@ impl Approve {
             let role = wanted.unwrap_or_default();
             return Err(Problem::failed(format!("the step {step} wants an approval in the role {role}"))
                 .help(format!("lineage approve {run} {step} --role {role}"))
+                .into());
+        }
+        let actor = session.actor();
+        if let Some(role) = &self.role
+            && let Some(holders) = holders(&session, role, &origin.namespace, context.now())?
+            && !holders.contains(&actor)
+        {
+            let who = if holders.is_empty() { "nobody".to_owned() } else { holders.join(", ") };
+            return Err(Problem::failed(format!("{actor} does not have the role {role} in {}", origin.namespace))
+                .help(format!("{who} has it; `lineage log --kind access` shows who was given what"))
                 .into());
         }
         let mut fields = vec![("step", json!(step))];

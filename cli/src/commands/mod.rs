@@ -2,6 +2,7 @@
 
 mod abort;
 mod add;
+mod approval;
 mod approve;
 mod backup;
 mod board;
@@ -34,6 +35,7 @@ mod ps;
 pub(crate) mod query;
 pub(crate) mod question;
 mod rebuild;
+mod replay;
 mod report;
 mod resume;
 mod retract;
@@ -86,6 +88,8 @@ commands! {
     Run(run::Run),
     /// Go on with a run of a pipeline: what is done is not done again
     Resume(resume::Resume),
+    /// Make a run again from what is stored of it, and compare what comes of it
+    Replay(replay::Replay),
     /// Let a step of a pipeline run
     Approve(approve::Approve),
     /// Stop a run

@@ -81,6 +81,16 @@ impl Origin {
         })
     }
 
+    /// How its steps ended, one by one as far as its last event names them.
+    pub(super) fn rows(&self, session: &Session) -> anyhow::Result<Vec<Value>> {
+        rows(session, &self.namespace, &self.run)
+    }
+
+    /// Whether it has a step of this id.
+    pub(super) fn has_step(&self, id: &str) -> anyhow::Result<bool> {
+        Ok(self.spec()?.step(id).is_some())
+    }
+
     /// The role that must approve a step; `None` if any may. Refuses a step that waits for nobody.
     pub(super) fn approval_of(&self, id: &str) -> anyhow::Result<Option<String>> {
         let spec = self.spec()?;
@@ -174,14 +184,15 @@ pub(super) fn newest_start(session: &Session, namespace: &str, name: &str) -> an
     })
 }
 
-fn facts(event: &Event) -> Option<Value> {
-    let mut facets: Value = serde_json::from_str(event.facets.as_str()).ok()?;
-    Some(facets["pipeline"].take()).filter(Value::is_object)
+/// What an event says of the pipeline of its run, wherever that is kept: of many steps it is moved out of the event.
+fn facts(session: &Session, position: u32) -> anyhow::Result<(Event, Option<Value>)> {
+    let said = session.said(position)?;
+    let facts = said.facet("pipeline").filter(Value::is_object);
+    Ok((said.event, facts))
 }
 
 /// The first event of a run of a pipeline, and what it says of it.
 fn find_start(session: &Session, run: Option<&str>) -> anyhow::Result<Option<(Event, Value)>> {
-    let reader = session.store.reader()?;
     session.with_view(|view| {
         // Only a runner of ours starts pipelines.
         let is_start = |event: &u32| {
@@ -192,8 +203,7 @@ fn find_start(session: &Session, run: Option<&str>) -> anyhow::Result<Option<(Ev
             None => Box::new((0..view.count()).rev().filter(is_start)),
         };
         for position in candidates {
-            let (event, ..) = reader.event(position.into())?;
-            if let Some(facts) = facts(&event) {
+            if let (event, Some(facts)) = facts(session, position)? {
                 return Ok(Some((event, facts)));
             }
         }
@@ -206,33 +216,37 @@ fn how_it_ended(session: &Session, namespace: &str, run: &str) -> anyhow::Result
     let (state, last) = session
         .with_view(|view| Ok((state_of(view, namespace, run), view.run_events(namespace, run).into_iter().max())))?;
     let Some(last) = last else { return Ok((state, false)) };
-    let (event, ..) = session.store.reader()?.event(last.into())?;
-    let parked = facts(&event).and_then(|facts| facts["counts"]["parked"].as_u64()).unwrap_or(0);
+    let (_, facts) = facts(session, last)?;
+    let parked = facts.and_then(|facts| facts["counts"]["parked"].as_u64()).unwrap_or(0);
     Ok((state, parked > 0))
 }
 
 /// The runs that a run resumed, the latest first.
 fn resumed(session: &Session, namespace: &str, first: &Value) -> anyhow::Result<Vec<String>> {
-    let reader = session.store.reader()?;
     let next = |facts: &Value| facts["resumed_from"].as_str().map(str::to_owned);
     let mut chain = Vec::new();
     let mut run = next(first);
     while let Some(origin) = run.filter(|run| !chain.contains(run) && chain.len() < RESUMED_MAX) {
         let start = session.with_view(|view| Ok(view.run_events(namespace, &origin).into_iter().min()))?;
-        let event = start.map(|position| reader.event(position.into())).transpose()?;
-        run = event.and_then(|(event, ..)| facts(&event)).as_ref().and_then(next);
+        let told = start.map(|position| facts(session, position)).transpose()?;
+        run = told.and_then(|(_, facts)| facts).as_ref().and_then(next);
         chain.push(origin);
     }
     Ok(chain)
 }
 
+/// How its steps ended, one by one as far as the last event of a run names them.
+fn rows(session: &Session, namespace: &str, run: &str) -> anyhow::Result<Vec<Value>> {
+    let last = session.with_view(|view| Ok(view.run_events(namespace, run).into_iter().max()))?;
+    let Some(last) = last else { return Ok(Vec::new()) };
+    let steps = facts(session, last)?.1.map(|mut facts| facts["steps"].take());
+    Ok(steps.and_then(|steps| steps.as_array().cloned()).unwrap_or_default())
+}
+
 /// How many branches of each step ended how, as the last event of the run says.
 fn ends(session: &Session, namespace: &str, run: &str) -> anyhow::Result<BTreeMap<String, BTreeMap<String, usize>>> {
     let mut ended: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
-    let last = session.with_view(|view| Ok(view.run_events(namespace, run).into_iter().max()))?;
-    let Some(last) = last else { return Ok(ended) };
-    let (event, ..) = session.store.reader()?.event(last.into())?;
-    for row in facts(&event).as_ref().and_then(|facts| facts["steps"].as_array()).into_iter().flatten() {
+    for row in rows(session, namespace, run)? {
         if let (Some(step), Some(end)) = (row["step"].as_str(), row["end"].as_str()) {
             let cached = row["cached"].as_bool() == Some(true);
             let end = if cached { "reused" } else { end };

@@ -1,5 +1,7 @@
 //! `lineage run PIPELINE.toml`: the steps of a pipeline, run in order and recorded.
 
+mod ahead;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,13 +15,12 @@ use lineage_ingest::pipeline::{
 };
 use lineage_ingest::run::{Open, RecordError, RunSpec};
 use lineage_store::digest::Blake3;
-use lineage_store::event::{About, Event, Kind, State};
-use serde_json::json;
+use lineage_store::event::{Event, State};
 
+use super::approval::is_approved;
 use super::board::Board;
 use super::origin::state_of;
 use super::run::known_as;
-use crate::context::Context;
 use crate::exit::{ExitCode, Problem};
 use crate::machine;
 use crate::random;
@@ -206,35 +207,7 @@ fn refuse_second(session: &Session, spec: &Spec, order: &Order) -> anyhow::Resul
 
 /// Runs a pipeline, or says what would run.
 pub(super) fn start(session: Session, ready: &Ready, choices: &Choices) -> anyhow::Result<ExitCode> {
-    if choices.dry_run { dry_run(&session.context, ready) } else { conduct(session, ready) }
-}
-
-/// Says what would run.
-fn dry_run(context: &Context, ready: &Ready) -> anyhow::Result<ExitCode> {
-    let Ready { spec, plan, order } = ready;
-    let needs =
-        |step: usize| -> Vec<&str> { plan.steps[step].needs.iter().map(|need| &*spec.steps[*need].id).collect() };
-    let mut rows = Vec::new();
-    let mut lines = Vec::new();
-    for &step in &plan.order {
-        let Step { id, kind, .. } = &spec.steps[step];
-        let left_out = order.left_out.contains(id);
-        let branches: Vec<&str> = plan.steps[step].stack.iter().map(|around| &*spec.steps[*around].id).collect();
-        rows.push(json!({
-            "step": id, "kind": kind.as_str(), "needs": needs(step), "branches": branches, "left_out": left_out,
-        }));
-        let after = if needs(step).is_empty() { String::new() } else { format!(" after {}", needs(step).join(", ")) };
-        let each =
-            if branches.is_empty() { String::new() } else { format!(", in each branch of {}", branches.join(", ")) };
-        let out = if left_out { " (left out)" } else { "" };
-        lines.push(format!("{kind} {id}{after}{each}{out}"));
-    }
-    if context.json {
-        context.terminal.print(&json!({ "pipeline": spec.name, "steps": rows }).to_string())?;
-    } else {
-        context.terminal.print(&lines.join("\n"))?;
-    }
-    Ok(ExitCode::Done)
+    if choices.dry_run { ahead::tell(&session, ready) } else { conduct(session, ready) }
 }
 
 /// Runs a pipeline, shows how it goes, and says what came of it.
@@ -245,37 +218,45 @@ fn conduct(session: Session, ready: &Ready) -> anyhow::Result<ExitCode> {
     signals::forward_to(move |notice| told.tell(notice)).context("cannot catch signals")?;
     let board = Board::new(&session.context, spec, order);
     let spooled = AtomicBool::new(false);
-    let report = {
-        let cache = Cache::new(session.store.layout().part(CACHE_FOLDER));
-        let known = |digest: &Blake3| session.with_view(|view| Ok(known_as(view, digest))).ok().flatten();
-        let record = |event: Event| -> Result<(), RecordError> {
-            if let Some(path) = session.record_of_run(&event)? {
-                spooled.store(true, Ordering::Relaxed);
-                session.tell_spooled(&path, "an event of this run");
-            }
-            Ok(())
-        };
-        let clock = || session.context.now();
-        let approved = |step: &Step, run: &str| is_approved(&session, step, run, order).unwrap_or(false);
-        let earlier =
-            |run: &str| session.with_view(|view| Ok(state_of(view, &order.base.namespace, run))).ok().flatten();
-        let news = |news: &pipeline::News<'_>| board.hear(news);
-        let around = Around {
-            artifacts: session.store.artifacts(),
-            cache: &cache,
-            known: &known,
-            record: &record,
-            clock: &clock,
-            approved: &approved,
-            earlier: &earlier,
-            news: &news,
-        };
-        pipeline::execute(spec, plan, order, around, &stop)?
+    let news = |news: &pipeline::News<'_>| board.hear(news);
+    let record = |events: &[Event]| -> Result<(), RecordError> {
+        if let Some(path) = session.record_of_run(events)? {
+            spooled.store(true, Ordering::Relaxed);
+            session.tell_spooled(&path, "an event of this run");
+        }
+        Ok(())
     };
+    let report =
+        with_around(&session, order, &record, &news, |around| pipeline::execute(spec, plan, order, around, &stop))?;
     board.finish(&report)?;
     let code = code_of(&report);
     session.finish(spooled.into_inner() || report.unrecorded > 0);
     Ok(code)
+}
+
+/// Hands over what a run asks of the program around it.
+fn with_around<T>(
+    session: &Session,
+    order: &Order,
+    record: &(dyn Fn(&[Event]) -> Result<(), RecordError> + Sync),
+    news: &(dyn Fn(&pipeline::News<'_>) + Sync),
+    go: impl FnOnce(Around<'_>) -> T,
+) -> T {
+    let cache = Cache::new(session.store.layout().part(CACHE_FOLDER));
+    let known = |digest: &Blake3| session.with_view(|view| Ok(known_as(view, digest))).ok().flatten();
+    let clock = || session.context.now();
+    let approved = |step: &Step, run: &str| is_approved(session, step, run, order).unwrap_or(false);
+    let earlier = |run: &str| session.with_view(|view| Ok(state_of(view, &order.base.namespace, run))).ok().flatten();
+    go(Around {
+        artifacts: session.store.artifacts(),
+        cache: &cache,
+        known: &known,
+        record,
+        clock: &clock,
+        approved: &approved,
+        earlier: &earlier,
+        news,
+    })
 }
 
 fn code_of(report: &Report) -> ExitCode {
@@ -286,27 +267,4 @@ fn code_of(report: &Report) -> ExitCode {
         _ if report.is_stopped => ExitCode::Interrupted,
         _ => ExitCode::Unmet,
     }
-}
-
-/// Whether an approval of a step is recorded that holds now.
-fn is_approved(session: &Session, step: &Step, run: &str, order: &Order) -> anyhow::Result<bool> {
-    let Some(wanted) = &step.approve else { return Ok(true) };
-    let now = session.context.now();
-    let reader = session.store.reader()?;
-    let positions = session.with_view(|view| Ok(view.events_of_kind(Kind::Approve)))?;
-    for position in positions {
-        let (event, ..) = reader.event(position.into())?;
-        let is_about = event.about.iter().any(|about| matches!(about, About::Run(named) if named.run == run));
-        let in_time = |time: lineage_store::time::Time| {
-            let age = now.0.saturating_sub(time.0).max(0) as u128;
-            wanted.expires.is_none_or(|expires| age <= expires.as_nanos())
-        };
-        let holds = event.args.time("expires").is_none_or(|until| now <= until) && event.time.is_none_or(in_time);
-        let role = wanted.role.is_none() || event.args.text("role") == wanted.role;
-        let other = !wanted.other_than_author || event.actor != order.base.actor;
-        if is_about && event.namespace == order.base.namespace && holds && role && other {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

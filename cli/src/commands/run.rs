@@ -262,7 +262,7 @@ pub(super) fn execute(session: &Session, arguments: &Run) -> anyhow::Result<(Run
     };
     let spooled = Cell::new(false);
     let mut record = |event: Event| -> Result<(), RecordError> {
-        let Some(path) = session.record_of_run(&event)? else { return Ok(()) };
+        let Some(path) = session.record_of_run(std::slice::from_ref(&event))? else { return Ok(()) };
         if arguments.strict && event.state == State::Start {
             // Nothing began, so nothing may say so.
             std::fs::remove_file(&path)?;

@@ -1,4 +1,6 @@
-//! `lineage why`: what produced a thing, and from which inputs.
+//! `lineage why`: what produced a thing, and from which inputs; or why a step ran.
+
+mod step;
 
 use std::path::Path;
 
@@ -21,6 +23,8 @@ const EXAMPLES: &str = "\
 EXAMPLES
   lineage why ./model.pkl                        which run wrote these bytes, how, and from what
   lineage why model churn@v3
+  lineage why train                              why a step of the newest run of a pipeline ran, or was reused
+  lineage why r-9f2c41d07a5be386 train.0         the same of a run and a branch
   lineage why model churn --in \"models trained on dataset churn-raw\"
                                                  why it is in the answer to a question, clause by clause, or why not
 
@@ -35,7 +39,7 @@ const INPUTS_MAX: usize = 20;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Why {
-    /// A file, a name, a version or a digest
+    /// A file, a name, a version or a digest; or a step, or a run and a step
     #[arg(required = true, num_args = 1..=2, value_name = "THING", add = super::completions::of_reference())]
     thing: Vec<String>,
     /// Say clause by clause why it is in this set
@@ -58,7 +62,15 @@ impl Why {
             }
             let target = history::one(&self.thing)?;
             target.holders(view).map_or_else(|| Ok(vec![target.version(view)?]), Ok)
-        })?;
+        });
+        // A thing has its name before a step has it.
+        let versions = match versions {
+            Err(unknown) if self.set.is_none() => match step::find(&session, &self.thing)? {
+                Some(step) => return step.tell(&session),
+                None => return Err(unknown),
+            },
+            versions => versions?,
+        };
         let Some(newest) = versions.iter().max().copied() else {
             let path = self.thing.concat();
             context.terminal.print(&match (context.json, digest) {

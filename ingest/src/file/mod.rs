@@ -23,7 +23,7 @@ use lineage_store::time::Time;
 use lineage_store::{Store, StoreError};
 
 pub use documents::DOCUMENT_BYTES_MAX;
-pub use own::{Recorded, record, spool_event};
+pub use own::{Recorded, record, spool_events};
 pub use spool::{Drained, drain_spool};
 
 /// The format of a document.

@@ -18,32 +18,37 @@ pub enum Recorded {
     Spooled(PathBuf),
 }
 
-/// Appends an event that carries an id; `name` is that of the spool file, should it be needed.
+/// Appends events that carry ids, together: one sync makes all of them durable. The position is that of the last.
+///
+/// `name` is that of the spool file, should it be needed.
 pub fn record(
     store: &Store,
-    event: Event,
+    events: &[Event],
     seal: &[String],
     keys: &Keys,
     name: &str,
     now: Time,
 ) -> Result<Recorded, StoreError> {
-    event.check()?;
-    let leaf = leaf(&event)?;
-    let actor = event.actor.clone();
-    // The bytes that a spool would keep stand for the received ones, so that both ways are the same event.
-    let prepared = prepare(event, leaf.as_bytes(), seal, keys)?;
+    let mut prepared = Vec::with_capacity(events.len());
+    let mut leaves = Vec::with_capacity(events.len());
+    for event in events {
+        event.check()?;
+        let leaf = leaf(event)?;
+        // The bytes that a spool would keep stand for the received ones, so that both ways are the same event.
+        prepared.extend(prepare(event.clone(), leaf.as_bytes(), seal, keys)?);
+        leaves.push((event.actor.as_str(), leaf));
+    }
     match store.append(prepared, now) {
         Ok(appended) => position(&appended).map(Recorded::At),
-        Err(StoreError::Locked { .. }) => {
-            spool::write_leaf(store, name, &actor, leaf.as_bytes()).map(Recorded::Spooled)
-        }
+        Err(StoreError::Locked { .. }) => spool::write_leaves(store, name, &leaves).map(Recorded::Spooled),
         Err(error) => Err(error),
     }
 }
 
-/// Writes an event of our own to the spool without trying the lock.
-pub fn spool_event(store: &Store, event: &Event, name: &str) -> Result<PathBuf, StoreError> {
-    spool::write_leaf(store, name, &event.actor, leaf(event)?.as_bytes())
+/// Writes events of our own to the spool without trying the lock.
+pub fn spool_events(store: &Store, events: &[Event], name: &str) -> Result<PathBuf, StoreError> {
+    let leaves = events.iter().map(|event| Ok((event.actor.as_str(), leaf(event)?)));
+    spool::write_leaves(store, name, &leaves.collect::<Result<Vec<_>, StoreError>>()?)
 }
 
 fn leaf(event: &Event) -> Result<Leaf, StoreError> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lineage_store::digest::{from_hex, to_hex};
 use lineage_store::erasure::Keys;
-use lineage_store::event::{Prepared, prepare};
+use lineage_store::event::{Leaf, Prepared, prepare};
 use lineage_store::journal::{Reject, RejectFile, Spool};
 use lineage_store::time::Time;
 use lineage_store::{Appended, Store, StoreError, read_leaf};
@@ -87,14 +87,15 @@ pub(super) fn write(
     folder(store).write(name, &lines)
 }
 
-/// Writes the leaf of one event of our own.
-pub(super) fn write_leaf(store: &Store, name: &str, actor: &str, leaf: &[u8]) -> Result<PathBuf, StoreError> {
-    let mut line = Vec::new();
-    let text = Some(String::from_utf8_lossy(leaf).into_owned());
-    let row =
-        Row { format: LEAF.to_owned(), actor: actor.to_owned(), source: "-".to_owned(), line: 1, text, hex: None };
-    add(&mut line, &row);
-    folder(store).write(name, &line)
+/// Writes the leaves of events of our own, each with its actor, as one durable file.
+pub(super) fn write_leaves(store: &Store, name: &str, leaves: &[(&str, Leaf)]) -> Result<PathBuf, StoreError> {
+    let mut lines = Vec::new();
+    for (line, (actor, leaf)) in (1..).zip(leaves) {
+        let text = Some(String::from_utf8_lossy(leaf.as_bytes()).into_owned());
+        let (format, source) = (LEAF.to_owned(), "-".to_owned());
+        add(&mut lines, &Row { format, actor: (*actor).to_owned(), source, line, text, hex: None });
+    }
+    folder(store).write(name, &lines)
 }
 
 fn add(lines: &mut Vec<u8>, row: &Row) {

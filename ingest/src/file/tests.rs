@@ -106,13 +106,14 @@ fn a_held_lock_means_the_spool() {
     event.id = Some("own".to_owned());
     event.time = Some(NOW);
     event.outputs.push(Output { reference: Ref::named(EntityKind::Dataset, "d"), ..Output::default() });
-    let recorded = record(&store, event.clone(), &[], &Keys::of_seed([7; 32]), "t-2", NOW).expect("spooled");
+    let events = [event];
+    let recorded = record(&store, &events, &[], &Keys::of_seed([7; 32]), "t-2", NOW).expect("spooled");
     assert!(matches!(recorded, Recorded::Spooled(_)));
     drop(lock);
     let mut none = |rejection: Rejection| panic!("{rejection:?}");
     let drained = drain_spool(&store, &[], &Keys::of_seed([7; 32]), "t-3", &|| NOW, &mut none).expect("drained");
     assert_eq!((drained.recorded, drained.refused), (3, 0));
     assert_eq!(store.head().expect("a head").count, 3);
-    assert_eq!(record(&store, event, &[], &Keys::of_seed([7; 32]), "t-4", NOW).expect("known"), Recorded::At(2));
+    assert_eq!(record(&store, &events, &[], &Keys::of_seed([7; 32]), "t-4", NOW).expect("known"), Recorded::At(2));
     assert_eq!(spool::folder(&store).files().expect("files"), Vec::<PathBuf>::new());
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::cache::{Entry, Known, Lookup, MadeBytes, ReadBytes, Workspace};
 use super::evidence;
 use super::flow::{Cell, End};
+use super::forecast::Restored;
 use super::merged::{Carried, Merged};
 use super::record::{self, step_run};
 use super::restore;
@@ -24,8 +25,8 @@ use super::spec::Spec;
 use super::step::{Command, Failure, Step};
 use super::template::{Name, Template};
 use crate::run::{
-    self, Cause, Control, Declared, REDACTED, RecordError, RunResult, RunSpec, Standard, Values, ValuesFile,
-    is_pattern, is_secret_name, live_folder, redact_arguments, values,
+    self, Cause, Control, Declared, METRICS_VARIABLE, REDACTED, RecordError, RunResult, RunSpec, Standard, Values,
+    ValuesFile, is_pattern, is_secret_name, live_folder, redact_arguments, values,
 };
 
 /// Variables of ours that every step gets, as programs do not work without them.
@@ -75,9 +76,11 @@ pub(super) struct Attempt<'a> {
     /// What the step may read from us.
     document: Value,
     /// The values that reach the step.
-    seen: Merged,
+    seen: Arc<Merged>,
     /// The pipeline that it belongs to.
     whole: &'a Spec,
+    /// Variables that the step itself sets.
+    own: Vec<(String, String)>,
     /// The file of that document.
     inside: PathBuf,
     expected: Option<Duration>,
@@ -139,7 +142,6 @@ impl<'a> Attempt<'a> {
         spec.timeout = step.timeout;
         spec.parent = Some(record::parent(around.spec, order));
         spec.attempt = Some(number);
-        spec.secrets.extend(around.spec.secrets.iter().cloned());
         spec.recorded_variables.extend(around.spec.env.iter().cloned());
         let own: Vec<(String, String)> = step
             .env
@@ -161,13 +163,14 @@ impl<'a> Attempt<'a> {
         let seen = around.seen(cell);
         let place = step_run(&around.spec.name, &step.id, &cell.path);
         let (cell, inside) = (cell.clone(), PathBuf::new());
-        Ok(Self { step, name, place, cell, number, spec, known, document, seen, whole: around.spec, inside, expected })
+        let whole = around.spec;
+        Ok(Self { step, name, place, cell, number, spec, known, document, seen, whole, own, inside, expected })
     }
 
     /// Makes the attempt.
     pub(super) fn run(mut self, order: &Order, around: &Around<'_>, control: Arc<Control>) -> Done {
         let began = Instant::now();
-        let workspace = Workspace::new(self.spec.cwd.clone()).with_document(DOCUMENT, &self.document);
+        let workspace = self.workspace();
         let why = match self.reusable(order, around, &workspace) {
             Ok(Lookup::Hit(entry)) => match self.reuse(&entry, around, began) {
                 Ok(done) => return done,
@@ -188,6 +191,8 @@ impl<'a> Attempt<'a> {
             Ok(given) => self.spec.given = given,
             Err(error) => return Done::failed(error),
         }
+        let told = self.told(&workspace, &why);
+        self.spec.facets.insert("step".to_owned(), told);
         let listed = workspace.matches(&self.spec.inputs);
         let result = self.execute(around);
         let mut done = match result {
@@ -197,6 +202,21 @@ impl<'a> Attempt<'a> {
         scratch.remove();
         done.facts.took = began.elapsed();
         done
+    }
+
+    /// What a lookup would find if results of other steps had been put back.
+    pub(super) fn look(&self, order: &Order, around: &Around<'_>, restored: &Restored) -> Result<Lookup, String> {
+        self.reusable(order, around, &self.workspace().with_restored(restored))
+    }
+
+    fn workspace(&self) -> Workspace {
+        let workspace = Workspace::new(self.spec.cwd.clone()).on(self.spec.ground.as_ref());
+        workspace.with_document(DOCUMENT, &self.document)
+    }
+
+    /// The folder in which it runs.
+    pub(super) fn folder(&self) -> &Path {
+        &self.spec.cwd
     }
 
     /// Whether an equal attempt gave results that may stand for this one; an error refuses the attempt.
@@ -247,10 +267,8 @@ impl<'a> Attempt<'a> {
         let events = restore::events(entry, &self.spec, (around.clock)());
         let (start, end) = events.map_err(|why| format!("its entry cannot be told: {why}"))?;
         let (n_inputs, n_outputs) = (end.inputs.len(), end.outputs.len());
-        let mut is_unrecorded = false;
-        for event in [start, end] {
-            is_unrecorded |= (around.record)(event).is_err();
-        }
+        // Nothing runs in between, so one sync is enough for both.
+        let is_unrecorded = (around.record)(&[start, end]).is_err();
         let facts = Facts {
             cached: true,
             took: began.elapsed(),
@@ -295,6 +313,31 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
+    /// What the events say of the attempt beside its command, so that it can be made again.
+    fn told(&self, workspace: &Workspace, why: &str) -> Value {
+        let mut values: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for ((name, _), given) in self.seen.all().zip(&self.spec.given) {
+            let digest = given.reference.digest.as_ref().map(ToString::to_string);
+            values.entry(name).or_default().extend(digest);
+        }
+        let own = |(name, value): &(String, String)| (name.clone(), masked(&self.spec, name, value));
+        let names = self.spec.variables.iter().map(|(name, _)| name.to_string_lossy().into_owned());
+        // Parameters are told by the run of the pipeline, values by their digests; the rest only here, as it is written.
+        let part = |key: &str| Some((key.to_owned(), self.document.get(key)?.clone()));
+        let document: Values = ["branch", "branches"].into_iter().filter_map(part).collect();
+        json!({
+            "step": self.step.id,
+            "why": why,
+            "key": self.spec.variables.iter().find(|(name, _)| name == KEY_VARIABLE).map(|(_, key)| key.to_string_lossy()),
+            "variables": names.filter(|name| !name.starts_with("LINEAGE_")).collect::<Vec<_>>(),
+            "set": self.own.iter().map(own).collect::<Values>(),
+            "secrets": self.spec.secrets,
+            "values": values,
+            "document": Value::Object(document).to_string(),
+            "document_digest": workspace.document().map(|document| document.digest),
+        })
+    }
+
     /// Runs the command, telling each line that it says.
     fn execute(&self, around: &Around<'_>) -> Result<RunResult, String> {
         let pipes = io::pipe().and_then(|out| Ok((out, io::pipe()?)));
@@ -307,7 +350,7 @@ impl<'a> Attempt<'a> {
             scope.spawn(|| self.tell_lines(out_reader, false, around));
             scope.spawn(|| self.tell_lines(err_reader, true, around));
             let known = |digest: &_| (around.known)(digest);
-            let mut record = |event| -> Result<(), RecordError> { (around.record)(event) };
+            let mut record = |event| -> Result<(), RecordError> { (around.record)(&[event]) };
             let result = run::execute(&spec, around.artifacts, &known, &mut record, around.clock);
             // The readers end when nobody holds the other ends.
             drop(spec);
@@ -420,6 +463,13 @@ impl<'a> Attempt<'a> {
                 name: output.name().to_owned(),
             });
         }
+        // Whoever reads metrics as a file finds it after a hit as well.
+        let metrics = result.metric_files.iter().find(|(name, _)| name != METRICS_VARIABLE);
+        if let (Some(path), Some((name, digest))) = (self.spec.metrics_file.as_ref().and_then(|p| p.to_str()), metrics)
+        {
+            let (path, digest, name) = (path.to_owned(), digest.clone(), name.clone());
+            entry.made.push(MadeBytes { path, digest, name, kind: "artifact".to_owned(), executable: false });
+        }
         entry.values.clone_from(&done.values);
         entry.logs = result.logs.iter().cloned().collect();
         entry.took_ms = done.facts.took.as_millis() as u64;
@@ -454,16 +504,12 @@ fn known(spec: &RunSpec, step: &Step, own: &[(String, String)], order: &Order) -
     known.add("kind", json!(step.kind.as_str()));
     let folder = spec.cwd.strip_prefix(&order.folder).unwrap_or(&spec.cwd);
     known.add("folder", json!(folder.to_string_lossy()));
-    let masked = |name: &str, value: &str| {
-        let secret = is_secret_name(name) || spec.secrets.iter().any(|secret| secret == name);
-        if secret { json!(REDACTED) } else { json!(value) }
-    };
     let keyed = |name: &str| KEYED.contains(&name) || spec.recorded_variables.iter().any(|known| known == name);
     let mut variables: BTreeMap<String, Value> = BTreeMap::new();
     for (name, value) in &spec.variables {
         let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
         if keyed(&name) || own.iter().any(|(own, _)| *own == name) {
-            variables.insert(name.to_string(), masked(&name, &value));
+            variables.insert(name.to_string(), masked(spec, &name, &value));
         }
     }
     known.add("variable", json!(variables));
@@ -473,6 +519,12 @@ fn known(spec: &RunSpec, step: &Step, own: &[(String, String)], order: &Order) -
     known.add("metrics file", json!(spec.metrics_file));
     known.add("platform", json!(format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)));
     known
+}
+
+/// The value of a variable, unless its name or the specification says that it is a secret.
+fn masked(spec: &RunSpec, name: &str, value: &str) -> Value {
+    let secret = is_secret_name(name) || spec.secrets.iter().any(|secret| secret == name);
+    if secret { json!(REDACTED) } else { json!(value) }
 }
 
 /// How an attempt failed, for the classes of a retry.

@@ -6,8 +6,9 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lineage_store::artifact::Artifacts;
@@ -15,7 +16,8 @@ use lineage_store::digest::Blake3;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::run::{Declared, Values, expand, is_pattern};
+use super::forecast::Restored;
+use crate::run::{Declared, Ground, Values, expand, is_pattern, mark};
 
 /// The version of entries and of the rules that make keys; another version is never a hit.
 const FORMAT: u32 = 1;
@@ -178,18 +180,40 @@ pub struct Workspace {
     hashed: RefCell<HashMap<String, Option<String>>>,
     /// What is read from us rather than from a file: its name and digest.
     document: Option<ReadBytes>,
+    /// What knows large files from earlier steps.
+    ground: Option<Arc<Ground>>,
 }
 
 impl Workspace {
     /// The files below a folder; absolute paths are taken as they are.
     pub fn new(root: PathBuf) -> Self {
-        Self { root, hashed: RefCell::default(), document: None }
+        Self { root, hashed: RefCell::default(), document: None, ground: None }
+    }
+
+    /// With what is known of large files already.
+    pub(super) fn on(mut self, ground: Option<&Arc<Ground>>) -> Self {
+        self.ground = ground.cloned();
+        self
     }
 
     /// With a document of ours under a name that no file has.
     pub(super) fn with_document(mut self, name: &str, document: &Value) -> Self {
         let digest = Blake3::of(document.to_string().as_bytes()).to_string();
         self.document = Some(ReadBytes { path: name.to_owned(), digest });
+        self
+    }
+
+    /// With files as they would be, whatever they are.
+    pub(super) fn with_restored(self, restored: &Restored) -> Self {
+        let mut hashed = self.hashed.borrow_mut();
+        for (path, digest) in restored {
+            // Files of the workspace are told by their paths from it, others by whole ones.
+            let path = path.strip_prefix(&self.root).unwrap_or(path);
+            if let Some(path) = path.to_str() {
+                hashed.insert(path.to_owned(), Some(digest.clone()));
+            }
+        }
+        drop(hashed);
         self
     }
 
@@ -214,19 +238,22 @@ impl Workspace {
         if let Some(document) = self.document.as_ref().filter(|document| document.path == path) {
             return Some(document.digest.clone());
         }
-        let hash = || Artifacts::hash_path(&self.root.join(path)).ok().map(|stored| stored.digest.to_string());
+        let path_of = || self.root.join(path);
+        let hash = || match &self.ground {
+            Some(ground) => ground.digest(&path_of()).map(|digest| digest.to_string()),
+            None => Artifacts::hash_path(&path_of()).ok().map(|stored| stored.digest.to_string()),
+        };
         self.hashed.borrow_mut().entry(path.to_owned()).or_insert_with(hash).clone()
     }
 
     /// The marks of a program: its size and when it was last written; `None` if it is not there.
     pub(super) fn mark(&self, path: &str) -> Option<String> {
-        let metadata = fs::metadata(self.root.join(path)).ok()?;
-        let modified = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-        Some(format!("{}:{}", metadata.len(), modified.as_nanos()))
+        mark(&self.root.join(path))
     }
 
     fn is_there(&self, path: &str) -> bool {
-        self.root.join(path).symlink_metadata().is_ok()
+        let is_known = self.hashed.borrow().get(path).is_some_and(Option::is_some);
+        is_known || self.root.join(path).symlink_metadata().is_ok()
     }
 
     /// The digest of the sorted names in a folder; `None` if it cannot be read.
@@ -341,7 +368,10 @@ fn newest(folder: &Path) -> Vec<Option<Entry>> {
     files.sort_by_cached_key(|file| (std::cmp::Reverse(time(file)), file.path()));
     let read = |file: fs::DirEntry| {
         let small = file.metadata().ok()?.len() <= ENTRY_MAX;
-        let entry: Entry = serde_json::from_slice(&fs::read(file.path()).ok().filter(|_| small)?).ok()?;
+        let bytes = fs::read(file.path()).ok().filter(|_| small)?;
+        // Its name is its digest, so that what was not written whole is no entry.
+        let is_whole = file.path().file_stem().is_some_and(|stem| stem.to_str() == Some(&*Blake3::of(&bytes).hex()));
+        let entry: Entry = is_whole.then(|| serde_json::from_slice(&bytes).ok()).flatten()?;
         (entry.format == FORMAT).then_some(entry)
     };
     files.into_iter().take(TRIED_MAX).map(read).collect()
@@ -390,15 +420,14 @@ fn is_kept(digest: &str, artifacts: &Artifacts) -> bool {
 }
 
 /// Writes a file as a whole: a reader sees the old one or the new one.
+///
+/// Nothing is synced: after a power failure a file may be empty, which is a miss, and a miss harms nobody.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let partial =
         folder.join(format!(".{}.{}", std::process::id(), path.file_name().unwrap_or_default().to_string_lossy()));
-    let mut file = fs::File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&partial, path)?;
-    fs::File::open(folder)?.sync_all()
+    fs::write(&partial, bytes)?;
+    fs::rename(&partial, path)
 }
 
 #[cfg(test)]

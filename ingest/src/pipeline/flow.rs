@@ -73,6 +73,8 @@ pub struct Flow<'a> {
     ready: BTreeSet<Cell>,
     running: BTreeSet<Cell>,
     ended: BTreeMap<Cell, End>,
+    /// Cells that ended because others did, and that nobody was told of.
+    skipped: Vec<(Cell, End)>,
     /// How many branches a foreach has, by step and the branch around it.
     branches: HashMap<Cell, u32>,
     /// How many cells of a step below a branch have not ended, for joins.
@@ -97,6 +99,7 @@ impl<'a> Flow<'a> {
             ready: BTreeSet::new(),
             running: BTreeSet::new(),
             ended: BTreeMap::new(),
+            skipped: Vec::new(),
             branches: HashMap::new(),
             unjoined: HashMap::new(),
             stopped: false,
@@ -131,9 +134,9 @@ impl<'a> Flow<'a> {
         self.ended.iter()
     }
 
-    /// How many cells have ended.
-    pub fn n_ended(&self) -> usize {
-        self.ended.len()
+    /// The cells that ended because others did, since this was asked last.
+    pub fn take_skipped(&mut self) -> Vec<(Cell, End)> {
+        std::mem::take(&mut self.skipped)
     }
 
     /// How a cell ended; `None` before.
@@ -180,6 +183,18 @@ impl<'a> Flow<'a> {
 
     /// A cell has ended.
     pub fn end(&mut self, cell: &Cell, end: &End) {
+        self.close_cell(cell, end);
+    }
+
+    /// A cell has ended because others did.
+    fn end_unasked(&mut self, cell: &Cell, end: &End) {
+        if !self.ended.contains_key(cell) {
+            self.skipped.push((cell.clone(), end.clone()));
+        }
+        self.close_cell(cell, end);
+    }
+
+    fn close_cell(&mut self, cell: &Cell, end: &End) {
         self.running.remove(cell);
         self.ready.remove(cell);
         let without_branches = self.unfolding.remove(cell);
@@ -212,7 +227,7 @@ impl<'a> Flow<'a> {
         self.stopped = true;
         let waiting: Vec<Cell> = self.ready.iter().chain(&self.unfolding).cloned().collect();
         for cell in &waiting {
-            self.end(cell, &End::Skipped(Cause::Stopped));
+            self.end_unasked(cell, &End::Skipped(Cause::Stopped));
         }
     }
 
@@ -307,7 +322,7 @@ impl<'a> Flow<'a> {
         if self.spec.steps[cell.step].foreach.is_some() {
             self.unfolding.insert(cell.clone());
         }
-        self.end(cell, &End::Skipped(cause));
+        self.end_unasked(cell, &End::Skipped(cause));
     }
 
     /// Ends what would have run in the branches of a foreach that has none.
@@ -318,7 +333,10 @@ impl<'a> Flow<'a> {
         let cause = if *end == End::Skipped(Cause::LeftOut) { Cause::LeftOut } else { Cause::Upstream(cell.step) };
         for step in inside {
             if step != cell.step {
-                self.ended.insert(Cell { step, path: cell.path.clone() }, End::Skipped(cause.clone()));
+                let (cell, end) = (Cell { step, path: cell.path.clone() }, End::Skipped(cause.clone()));
+                if self.ended.insert(cell.clone(), end.clone()).is_none() {
+                    self.skipped.push((cell, end));
+                }
             }
             self.joined(step, &cell.path);
         }

@@ -1,11 +1,21 @@
 //! Parameters: typed values with bounds, a default in the specification, another one for a run.
 
+use std::borrow::Cow;
+
+use lineage_store::event::Json;
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::problem::did_you_mean;
 use super::table::{At, Found, Table, json};
+use crate::run::{is_secret_name, redact_text, secret_places};
+
+/// Why a parameter is refused that is a secret.
+const SECRET: &str = "looks like a secret, and parameters are recorded";
+/// What to do with a secret instead.
+pub(super) const SECRET_HELP: &str =
+    "pass it in an environment variable: [secrets] and env = [\"VARIABLE\"]; variables are never recorded";
 
 /// What a parameter may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +78,9 @@ pub struct Param {
 impl Param {
     /// Why a value is no valid one.
     fn refuse(&self, value: &Value) -> Option<String> {
+        if self.is_secret(value) {
+            return Some(SECRET.to_owned());
+        }
         let fits = ParamType::of(value)
             .is_some_and(|kind| kind == self.kind || (kind == ParamType::Int && self.kind == ParamType::Float));
         if !fits {
@@ -90,6 +103,21 @@ impl Param {
         (!is_choice).then(|| format!("is none of {}", Value::Array(self.choices.clone())))
     }
 
+    /// Whether its name or the value itself shows a secret, of which parameters would leave copies everywhere.
+    fn is_secret(&self, value: &Value) -> bool {
+        let shows = |text: &str| {
+            // As in a command line, a name and its value are judged together.
+            let assigned = format!("{}={text}", self.name);
+            matches!(redact_text(text), Cow::Owned(_)) || !secret_places(&assigned).is_empty()
+        };
+        match value {
+            Value::String(text) => shows(text) || (is_secret_name(&self.name) && !text.is_empty()),
+            Value::Array(items) => items.iter().any(|item| self.is_secret(item)),
+            Value::Number(number) => shows(&number.to_string()),
+            _ => false,
+        }
+    }
+
     /// The value that a run gives it by text: `lr=0.2`, `seeds=[1,2]`.
     fn read(&self, text: &str) -> Result<Value, String> {
         let value = match self.kind {
@@ -100,6 +128,8 @@ impl Param {
         let refused = |why: String| format!("the value {text} of the parameter {} {why}", self.name);
         let value = value.ok_or_else(|| refused(format!("is no {}", self.kind.as_str())))?;
         match self.refuse(&value) {
+            // The value itself is not told, as messages are kept in many places.
+            Some(why) if why == SECRET => Err(format!("the value of the parameter {} {why}; {SECRET_HELP}", self.name)),
             Some(why) => Err(refused(why)),
             None => Ok(value),
         }
@@ -120,9 +150,18 @@ fn one(name: &At<String>, value: &Spanned<DeValue<'_>>, found: &Found) -> Option
         let default = valid_json(value, &what, found)?;
         let kind = ParamType::of(&default)?;
         let name = name.value.clone();
-        return Some(Param { name, kind, default: Some(default), min: None, max: None, choices: Vec::new() });
+        let param = Param { name, kind, default: None, min: None, max: None, choices: Vec::new() };
+        if let Some(why) = param.refuse(&default) {
+            found.add(&value.span(), format!("the default of {what} {why}"), SECRET_HELP);
+        }
+        return Some(Param { default: Some(default), ..param });
     };
     let table = Table::new(fields, value.span(), what.clone(), found);
+    let word = table.get("type").and_then(|word| word.get_ref().as_str());
+    let is_text = word.is_none_or(|word| word == ParamType::String.as_str());
+    if is_text && is_secret_name(&name.value) {
+        found.add(&name.span, format!("{what} is named as a secret, and parameters are recorded"), SECRET_HELP);
+    }
     let default = table.get("default").and_then(|value| valid_json(value, &what, found).map(|v| (v, value.span())));
     let kind = kind(&table, default.as_ref().map(|(value, _)| value));
     let bound = |key| table.get(key).and_then(|value| valid_json(value, &what, found)?.as_f64());
@@ -187,11 +226,18 @@ pub fn values(params: &[Param], given: &[(String, String)]) -> Result<serde_json
             }),
         };
         match value {
-            Ok(value) => drop(values.insert(param.name.clone(), value)),
+            Ok(value) => drop(values.insert(param.name.clone(), recorded(value))),
             Err(why) => wrong.push(why),
         }
     }
     if wrong.is_empty() { Ok(values) } else { Err(wrong) }
+}
+
+/// A value in the one form in which events keep it: `1.0` is `1`, so that resuming and replaying give the same.
+fn recorded(value: Value) -> Value {
+    let canonical = Json::from_value(&serde_json::json!([value])).ok();
+    let read = canonical.and_then(|json| serde_json::from_str::<Vec<Value>>(json.as_str()).ok()?.pop());
+    read.unwrap_or(value)
 }
 
 #[cfg(test)]

@@ -95,6 +95,10 @@ fn told(spec: &Spec, row: &Row) -> Value {
     if let End::Skipped(Cause::Upstream(step)) = &row.end {
         told["upstream"] = json!(spec.steps[*step].id);
     }
+    // Of a step that ran its own first event says why.
+    if row.end != End::Complete && !row.why.is_empty() {
+        told["why"] = json!(row.why);
+    }
     told
 }
 
@@ -122,7 +126,7 @@ fn base(spec: &Spec, order: &Order, stored: &Stored, part: &str, time: Time) -> 
     event.run = Some(order.run_id.clone());
     event.tags = spec.tags.iter().chain(&who.tags).cloned().collect();
     event.params = object(&Value::Object(order.params.clone()));
-    event.code = who.code.clone().unwrap_or_default();
+    event.code = who.ground.as_ref().map(|ground| ground.code()).unwrap_or_default();
     event.inputs = vec![Input {
         reference: Ref {
             kind: Some(EntityKind::Artifact),

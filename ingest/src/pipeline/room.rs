@@ -60,6 +60,11 @@ impl Room {
         Some(Held { cpu, memory, gpus, tokens: wanted.tokens.clone() })
     }
 
+    /// Whether not even the smallest step fits.
+    pub(super) fn is_full(&self) -> bool {
+        self.jobs == 0 || self.cpu == 0
+    }
+
     /// Gives back what a step held.
     pub(super) fn give_back(&mut self, held: Held) {
         self.jobs += 1;

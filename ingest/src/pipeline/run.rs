@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::attempt::{Attempt, Done};
 use super::cache::Cache;
 use super::flow::{Cause, Cell, End, Flow};
+use super::merged::Merged;
 use super::plan::{Capacity, Plan};
 use super::record;
 use super::record::step_run;
@@ -24,7 +25,7 @@ use super::room::{Held, Room, by_urgency};
 use super::scopes::{Scopes, Surround};
 use super::spec::Spec;
 use super::step::{Failure, Step};
-use crate::run::{Control, Notice, RecordError, RunSpec, Values};
+use crate::run::{Control, Ground, Notice, RecordError, RunSpec, Values, secret_in};
 
 /// What is to be run, and how.
 #[derive(Clone, Debug)]
@@ -69,8 +70,8 @@ pub struct Around<'a> {
     pub cache: &'a Cache,
     /// What a digest is known as.
     pub known: KnownBytes<'a>,
-    /// Makes an event durable.
-    pub record: &'a (dyn Fn(Event) -> Result<(), RecordError> + Sync),
+    /// Makes events durable, all of them at once.
+    pub record: &'a (dyn Fn(&[Event]) -> Result<(), RecordError> + Sync),
     /// The clock.
     pub clock: &'a (dyn Fn() -> Time + Sync),
     /// Whether a step of this run, or of one that it resumes, is approved, as the events say.
@@ -170,6 +171,18 @@ pub enum OrderError {
     /// Its specification could not be stored.
     #[error("the specification cannot be stored: {0}")]
     Store(#[from] lineage_store::StoreError),
+    /// The value of a secret would be kept.
+    #[error(
+        "the value of {name} stands in the specification or in a parameter, where it would be kept; \
+         let the steps read the variable {name} itself"
+    )]
+    Secret {
+        /// The variable.
+        name: String,
+    },
+    /// A secret cannot be told from other text.
+    #[error("{0}")]
+    Unmaskable(crate::run::RunError),
     /// Its lock could not be taken.
     #[error("the lock of the run could not be taken, so nothing was started: {0}")]
     Lock(#[source] std::io::Error),
@@ -229,11 +242,17 @@ enum Message {
 
 /// Runs a pipeline to its end.
 pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop: &Stop) -> Result<Report, OrderError> {
+    let mut order = order.clone();
+    order.base.secrets.extend(spec.secrets.iter().cloned());
+    refuse_secrets(&order)?;
+    let ground = Ground::look(&order.base, &order.folder, around.artifacts).map_err(OrderError::Unmaskable)?;
+    order.base.ground = Some(Arc::new(ground));
+    let order = &order;
     let started = (around.clock)();
     let stored = around.artifacts.put_bytes(order.text.as_bytes())?;
     let lock = record::lock(spec, order, started).map_err(OrderError::Lock)?;
     let start = record::start(spec, order, &stored, started, lock.as_ref());
-    if let Err(error) = (around.record)(start) {
+    if let Err(error) = (around.record)(&[start]) {
         // Nothing began, so nobody may look for its end.
         lock.into_iter().for_each(record::Lock::release);
         return Err(OrderError::NotRecorded(error));
@@ -263,11 +282,20 @@ pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop
     stop.listen(None);
     let report = conductor.report(started);
     let end = record::end(spec, order, &stored, &report, (around.clock)());
-    let unrecorded = u64::from((around.record)(end).is_err());
+    let unrecorded = u64::from((around.record)(&[end]).is_err());
     if unrecorded == 0 {
         lock.into_iter().for_each(record::Lock::release);
     }
     Ok(Report { unrecorded: report.unrecorded + unrecorded, ..report })
+}
+
+/// Specification and parameters are kept as they are, so no value of a secret may stand in them.
+fn refuse_secrets(order: &Order) -> Result<(), OrderError> {
+    let params = Value::Object(order.params.clone()).to_string();
+    match secret_in(&order.base, &[&order.text, &params]).map_err(OrderError::Unmaskable)? {
+        Some(name) => Err(OrderError::Secret { name }),
+        None => Ok(()),
+    }
 }
 
 /// Whoever conducts: the only thread that changes the state of a run.
@@ -361,6 +389,10 @@ impl<'a> Conductor<'a> {
             self.unfold();
             let mut moved = false;
             for place in 0..self.by_urgency.len() {
+                // What runs ends and makes room, and then it is their turn.
+                if self.room.is_full() {
+                    break;
+                }
                 // The branches of a step ask for the same, so the first that must wait keeps the others waiting.
                 while let Some(cell) = self.flow.first_ready(self.by_urgency[place]) {
                     if !self.consider(scope, &cell) {
@@ -500,7 +532,7 @@ impl<'a> Conductor<'a> {
             return;
         }
         self.release(cell);
-        let seen = self.surround().seen(cell).with(cell.step, &done.values);
+        let seen = Merged::clone(&self.surround().seen(cell)).with(cell.step, &done.values);
         self.scopes.end(cell, done.values, seen);
         self.end(cell, &done.end, done.facts);
     }
@@ -526,13 +558,7 @@ impl<'a> Conductor<'a> {
 
     /// Tells of the cells that ended because others did.
     fn tell_ended(&mut self) {
-        if self.flow.n_ended() == self.rows.len() {
-            return;
-        }
-        let told: BTreeSet<Cell> = self.rows.iter().map(|row| row.cell.clone()).collect();
-        let new: Vec<(Cell, End)> =
-            self.flow.ended().filter(|(cell, _)| !told.contains(cell)).map(|(c, e)| (c.clone(), e.clone())).collect();
-        for (cell, end) in new {
+        for (cell, end) in self.flow.take_skipped() {
             let why = match &end {
                 End::Skipped(Cause::Upstream(step)) => format!("{} did not complete", self.spec.steps[*step].id),
                 End::Skipped(Cause::Stopped) => "the run was stopped".to_owned(),

@@ -1,7 +1,9 @@
 //! Scopes: what each step sees in its branch: items of its foreach steps, values of the steps before it.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -22,14 +24,18 @@ pub(super) struct Scopes {
     own: HashMap<Cell, Values>,
     /// What a cell passes on: what it saw and what it made.
     passed: HashMap<Cell, Merged>,
+    /// What cells see that have not ended; all that is before them has.
+    seen: RefCell<HashMap<Cell, Arc<Merged>>>,
 }
 
 impl Scopes {
     pub(super) fn unfold(&mut self, cell: &Cell, items: Vec<Value>) {
         self.items.insert(cell.clone(), items);
+        self.seen.get_mut().remove(cell);
     }
 
     pub(super) fn end(&mut self, cell: &Cell, own: Values, passed: Merged) {
+        self.seen.get_mut().remove(cell);
         self.own.insert(cell.clone(), own);
         self.passed.insert(cell.clone(), passed);
     }
@@ -55,27 +61,24 @@ impl Surround<'_, '_> {
         self.flow.cells_below(step, path)
     }
 
-    /// The values that a cell sees.
-    pub(super) fn seen(&self, cell: &Cell) -> Merged {
-        let mut seen = Merged::default();
-        for need in &self.plan.steps[cell.step].needs {
-            for before in self.cells(*need, &cell.path) {
-                self.scopes.passed.get(&before).into_iter().for_each(|passed| seen.add(passed));
-            }
+    /// The values that a cell sees whose turn has come.
+    pub(super) fn seen(&self, cell: &Cell) -> Arc<Merged> {
+        if let Some(seen) = self.scopes.seen.borrow().get(cell) {
+            return Arc::clone(seen);
         }
+        let needs = self.plan.steps[cell.step].needs.iter();
+        let before: Vec<Cell> = needs.flat_map(|need| self.cells(*need, &cell.path)).collect();
+        let seen = Arc::new(Merged::of(before.iter().filter_map(|before| self.scopes.passed.get(before))));
+        self.scopes.seen.borrow_mut().insert(cell.clone(), Arc::clone(&seen));
         seen
     }
 
     /// The values on which all steps agree that nothing comes after.
     pub(super) fn last(&self) -> Values {
-        let mut seen = Merged::default();
-        let is_needed = |step: usize| self.plan.steps.iter().any(|other| other.needs.contains(&step));
-        for step in (0..self.plan.steps.len()).filter(|step| !is_needed(*step)) {
-            for cell in self.flow.cells_below(step, &[]) {
-                self.scopes.passed.get(&cell).into_iter().for_each(|passed| seen.add(passed));
-            }
-        }
-        seen.agreed()
+        let needed: HashSet<usize> = self.plan.steps.iter().flat_map(|step| &step.needs).copied().collect();
+        let last = (0..self.plan.steps.len()).filter(|step| !needed.contains(step));
+        let cells: Vec<Cell> = last.flat_map(|step| self.flow.cells_below(step, &[])).collect();
+        Merged::of(cells.iter().filter_map(|cell| self.scopes.passed.get(cell))).agreed()
     }
 
     /// What a name stands for in the branch of a cell.
@@ -191,24 +194,21 @@ impl Surround<'_, '_> {
         document
     }
 
-    /// What each joined branch passes on, in their order.
+    /// What the steps inside of each joined branch pass on, in the order of the branches; what they saw from outside
+    /// stands once beside.
     fn branches(&self, cell: &Cell, joined: &str) -> Value {
         let Some(step) = self.spec.steps.iter().position(|step| step.id == joined) else { return Value::Null };
         let count = self.scopes.items.get(&Cell { step, path: cell.path.clone() }).map_or(0, Vec::len) as u32;
         let needs = &self.plan.steps[cell.step].needs;
+        let is_inside = |other: usize| self.plan.steps[other].stack.contains(&step);
         let inside: Vec<usize> =
             needs.iter().copied().filter(|need| self.plan.steps[*need].stack.last() == Some(&step)).collect();
         let branch = |index: u32| {
             let path: Vec<u32> = cell.path.iter().copied().chain([index]).collect();
-            let mut merged = Merged::default();
-            for need in &inside {
-                self.scopes
-                    .passed
-                    .get(&Cell { step: *need, path: path.clone() })
-                    .into_iter()
-                    .for_each(|p| merged.add(p));
-            }
-            json!({ "index": index, "item": self.item(step, &path), "values": merged.agreed() })
+            let cells = inside.iter().map(|need| Cell { step: *need, path: path.clone() });
+            let passed: Vec<&Merged> = cells.filter_map(|cell| self.scopes.passed.get(&cell)).collect();
+            let values = Merged::of(passed.into_iter()).only(is_inside).agreed();
+            json!({ "index": index, "item": self.item(step, &path), "values": values })
         };
         (0..count).map(branch).collect()
     }

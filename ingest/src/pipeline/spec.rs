@@ -15,12 +15,14 @@ use super::problem::{Problem, did_you_mean};
 use super::step::{self, Step};
 use super::table::{Found, Table};
 use crate::capture::CaptureMode;
-use crate::run::{NAME_HELP, is_name};
+use crate::run::{NAME_HELP, is_name, secret_places};
 
 /// The most bytes of a specification.
 pub const SPEC_MAX: usize = 1 << 20;
 /// The most steps of a pipeline, before their branches.
 pub const STEPS_MAX: usize = 10_000;
+/// So many places that look like secrets are told of one specification.
+const PROBLEMS_OF_SECRETS_MAX: usize = 20;
 /// The kinds that a step may have.
 pub(super) const KINDS: [Kind; 5] = [Kind::Transform, Kind::Training, Kind::Evaluation, Kind::Audit, Kind::Deployment];
 
@@ -84,6 +86,12 @@ impl Spec {
         let table = Table::new(root.get_ref(), root.span(), "the specification", &found);
         let spec = read(&table, text);
         table.finish();
+        // The text is kept as it is, and for ever.
+        let planted =
+            secret_places(text).into_iter().filter(|place| !text.get(place.clone()).is_some_and(is_filled_in));
+        for place in planted.take(PROBLEMS_OF_SECRETS_MAX) {
+            found.add(&place, "what stands here looks like a secret, and specifications are kept", param::SECRET_HELP);
+        }
         let problems = found.into_sorted();
         match spec {
             Some(spec) if problems.is_empty() => Ok(spec),
@@ -95,6 +103,15 @@ impl Spec {
     pub fn step(&self, id: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.id == id)
     }
+}
+
+/// Whether a value is only filled in when a step runs: `{params.x}`, `$NAME`, `${NAME}`.
+fn is_filled_in(value: &str) -> bool {
+    let begins = |sign: char, next: &dyn Fn(char) -> bool| {
+        value.match_indices(sign).any(|(at, _)| value[at + 1..].starts_with(|c: char| next(c)))
+    };
+    begins('{', &|c| c.is_ascii_alphabetic()) && value.contains('}')
+        || begins('$', &|c| c.is_ascii_alphabetic() || matches!(c, '_' | '{'))
 }
 
 fn read(table: &Table<'_>, text: &str) -> Option<Spec> {

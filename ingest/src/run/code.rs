@@ -34,7 +34,21 @@ const CODE_ENDINGS: &[&str] = &[
 ];
 
 /// What is known of the code; empty where nothing is.
-pub(super) fn describe(spec: &RunSpec, remotes: &[(String, String)], artifacts: &Artifacts, secrets: &Secrets) -> Json {
+pub(super) fn describe(spec: &RunSpec, mut repository: Map<String, Value>) -> Json {
+    if let Some((path, digest)) = script(spec) {
+        repository.insert("script".to_owned(), json!(path));
+        repository.insert("script_digest".to_owned(), json!(digest));
+    }
+    Json::from_value(&Value::Object(repository)).unwrap_or_default()
+}
+
+/// What git knows of the folder of a run; what differs from the commit is stored.
+pub(super) fn repository(
+    spec: &RunSpec,
+    remotes: &[(String, String)],
+    artifacts: &Artifacts,
+    secrets: &Secrets,
+) -> Map<String, Value> {
     let mut code = Map::new();
     let status = top_folder(&spec.cwd)
         .map(|_| git(&spec.cwd, &["status", "--porcelain=v2", "--branch", "--untracked-files=all"], STATUS_BYTES_MAX));
@@ -50,11 +64,7 @@ pub(super) fn describe(spec: &RunSpec, remotes: &[(String, String)], artifacts: 
             code.insert("untracked".to_owned(), snapshot(top, &untracked, artifacts, secrets));
         }
     }
-    if let Some((path, digest)) = script(spec) {
-        code.insert("script".to_owned(), json!(path));
-        code.insert("script_digest".to_owned(), json!(digest));
-    }
-    Json::from_value(&Value::Object(code)).unwrap_or_default()
+    code
 }
 
 /// The names and addresses of the repository's remotes; the addresses may hold logins.
@@ -73,7 +83,7 @@ pub(super) fn remotes(folder: &Path) -> Vec<(String, String)> {
 }
 
 /// The top of the repository that a folder lies in.
-fn top_folder(folder: &Path) -> Option<&Path> {
+pub(super) fn top_folder(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|folder| folder.join(".git").exists())
 }
 

@@ -4,6 +4,7 @@
 //! program around it, because that is a property of the whole process: a handler (not an ignored
 //! signal, which the command would inherit) must catch SIGINT while [`execute`] waits.
 
+mod again;
 mod cgroup;
 mod code;
 mod command;
@@ -12,6 +13,7 @@ mod declared;
 mod facts;
 mod files;
 mod glob;
+mod ground;
 mod keeper;
 mod lock;
 mod log;
@@ -19,6 +21,7 @@ mod metrics;
 mod observed;
 mod orphan;
 mod outcome;
+mod places;
 mod process;
 mod record;
 mod redact;
@@ -43,20 +46,26 @@ use lineage_store::artifact::{Artifacts, Stored};
 use lineage_store::digest::Blake3;
 use lineage_store::event::{EntityKind, Event, Input, Json, Kind, Outcome, Parent, Refusal, State};
 use lineage_store::time::Time;
+use serde_json::{Map, Value};
 
+pub(crate) use again::again;
 pub use control::{Control, Notice};
 pub use declared::Declared;
 pub use files::Traced;
 pub(crate) use glob::is_pattern;
+pub use ground::Ground;
 pub use keeper::{KEEPER_COMMAND, keep_watch};
 pub use lock::{Note, Open, OpenRuns, Orphan, RUNS_FOLDER, host, open_runs};
 pub(crate) use lock::{RunLock, here, live_folder};
 pub use log::{Cut, LOG_BYTES_MAX, LOG_BYTES_MIN, Live, LogReader, Piece};
+pub(crate) use observed::mark;
 pub use orphan::orphaned;
 pub use process::RUN_VARIABLE;
 pub use redact::{REDACTED, is_secret_name, redact_arguments, redact_text};
 pub use secret::SECRET_BYTES_MIN;
+pub(crate) use secret::places_in as secret_places;
 pub use stream::Standard;
+pub(crate) use surroundings::{is_recorded, platform};
 pub use values::{NAME_HELP, VALUE_BYTES_MAX, VALUES_BYTES_MAX, Values, ValuesFile, is_name};
 pub use watch::{Cause, GRACE};
 
@@ -126,6 +135,8 @@ pub struct RunSpec {
     pub code: Option<Json>,
     /// What runs it.
     pub software: Option<Json>,
+    /// What it has in common with other runs; without it everything is looked at anew.
+    pub ground: Option<Arc<Ground>>,
     /// The whole environment of the command.
     pub variables: Vec<(OsString, OsString)>,
     /// Variables that are recorded beside those that always are.
@@ -164,6 +175,8 @@ pub struct RunSpec {
     pub given: Vec<Input>,
     /// Where it may write values.
     pub values: Option<ValuesFile>,
+    /// Further facets of its first event.
+    pub facets: Map<String, Value>,
     /// Where signals are told of while the command runs.
     pub control: Arc<Control>,
 }
@@ -190,6 +203,7 @@ impl RunSpec {
             service: None,
             code: None,
             software: None,
+            ground: None,
             variables: Vec::new(),
             recorded_variables: Vec::new(),
             secrets: Vec::new(),
@@ -209,6 +223,7 @@ impl RunSpec {
             attempt: None,
             given: Vec::new(),
             values: None,
+            facets: Map::new(),
             control: Arc::default(),
         }
     }
@@ -303,6 +318,8 @@ pub struct RunResult {
     pub values: Values,
     /// Its logs that are kept: the name of the stream, and the digest.
     pub logs: Vec<(String, String)>,
+    /// The files of its metrics that are kept: the name, and the digest.
+    pub metric_files: Vec<(String, String)>,
     /// What was observed; none if the command was not started.
     pub trace: Option<Trace>,
     /// The last event.
@@ -326,14 +343,18 @@ pub fn execute(
 ) -> Result<RunResult, RunError> {
     check(spec)?;
     let params = facts::params(&spec.params).map_err(RunError::Spec)?;
-    let remotes = code::remotes(&spec.cwd);
+    let ground = spec.ground.as_ref();
+    let remotes = ground.and_then(|ground| ground.remotes(&spec.cwd)).unwrap_or_else(|| code::remotes(&spec.cwd));
     let secrets = gather_secrets(spec, &remotes)?;
     let mut notes = Vec::new();
     let items = find_inputs(spec)?;
     let before = Before::look(spec, &items);
     let (inputs, code, surroundings) = std::thread::scope(|scope| {
-        let code =
-            scope.spawn(|| spec.code.clone().unwrap_or_else(|| code::describe(spec, &remotes, artifacts, &secrets)));
+        let code = scope.spawn(|| {
+            let repository = || ground.and_then(|ground| ground.repository(&spec.cwd));
+            let look = || code::repository(spec, &remotes, artifacts, &secrets);
+            spec.code.clone().unwrap_or_else(|| code::describe(spec, repository().unwrap_or_else(look)))
+        });
         let around = scope.spawn(|| surroundings::describe(spec));
         let inputs = hash_inputs(&items, spec, artifacts, known, &secrets, &mut notes);
         (inputs, code.join().unwrap_or_default(), around.join().unwrap_or_default())
@@ -389,6 +410,7 @@ pub fn execute(
         is_unstable: !findings.unstable.is_empty(),
         values: findings.values,
         logs: findings.logs.iter().filter_map(log::Kept::digest).collect(),
+        metric_files: findings.metric_files.into_iter().filter_map(|(name, kept)| Some((name, kept?))).collect(),
         trace: findings.trace,
         notes: findings.notes,
         event,
@@ -407,6 +429,13 @@ fn gather_secrets(spec: &RunSpec, remotes: &[(String, String)]) -> Result<Secret
         key: spec.key.as_ref(),
     };
     Secrets::gather(&sources).map_err(RunError::Spec)
+}
+
+/// The name of a secret of a run whose value stands in a text, as far as its environment tells; an error if one is
+/// too short to be told.
+pub(crate) fn secret_in(spec: &RunSpec, texts: &[&str]) -> Result<Option<String>, RunError> {
+    let secrets = gather_secrets(spec, &[])?;
+    Ok(texts.iter().find_map(|text| secrets.named_in(text)).map(str::to_owned))
 }
 
 /// A run whose inputs are known.

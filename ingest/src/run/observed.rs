@@ -1,6 +1,6 @@
 //! What was observed beyond what was declared: inputs and outputs with their names, and what is said of the observation.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -229,7 +229,7 @@ impl Covered {
 }
 
 /// The name of a path; what cannot stand in a name is written as `%` and its bytes in hex.
-fn name_of(path: &Path, spec: &RunSpec) -> String {
+pub(super) fn name_of(path: &Path, spec: &RunSpec) -> String {
     if let Ok(name) = path_name(path, spec) {
         return name;
     }
@@ -339,8 +339,21 @@ pub(super) fn details(trace: &Trace, spec: &RunSpec) -> Option<Value> {
         json!({ "folder": name_of(&listing.path, spec), "names": n, "digest": digest })
     };
     let listings: Vec<_> = trace.listings.iter().take(NAMES_MAX).map(listing).collect();
+    let programs: BTreeSet<&Path> = trace.executions.iter().map(|execution| &*execution.program).collect();
+    let mark = |program: &Path| Some((program.to_string_lossy().into_owned(), json!(mark(program)?)));
+    let marks: Map<String, Value> = programs.into_iter().filter_map(mark).collect();
+    let packages: Vec<_> = trace.package_folders.iter().map(|folder| folder.to_string_lossy()).collect();
     Some(json!({
         "programs": trace.executions.iter().map(program).collect::<Vec<_>>(),
         "folders": listings,
+        "marks": marks,
+        "package_folders": packages,
     }))
+}
+
+/// The marks of a program, by which another one shows: its size and when it was last written; `None` if it is not there.
+pub(crate) fn mark(program: &Path) -> Option<String> {
+    let metadata = fs::metadata(program).ok()?;
+    let modified = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(format!("{}:{}", metadata.len(), modified.as_nanos()))
 }

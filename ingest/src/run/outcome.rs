@@ -1,6 +1,5 @@
 //! What a command left behind: its outputs, its metrics, and which inputs it changed.
 
-use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -256,9 +255,8 @@ impl Findings {
             }
         };
         for (name, value) in &mut read {
-            let text = value.to_string();
-            if let Cow::Owned(masked) = run.secrets.mask(&text) {
-                *value = serde_json::from_str(&masked).unwrap_or(serde_json::Value::String(masked));
+            if let Some(clean) = values::masked(value, run.secrets) {
+                *value = clean;
                 self.notes.push(format!("the value {name} held a secret, which is masked"));
             }
             match artifacts.put_bytes(value.to_string().as_bytes()) {

@@ -12,6 +12,7 @@ use super::lock::{self, Note, RunLock};
 use super::log::Kept;
 use super::observed;
 use super::outcome::Findings;
+use super::places;
 use super::redact::redact_arguments;
 use super::watch::Cause;
 
@@ -50,6 +51,7 @@ pub(super) fn start(run: &Run<'_>, time: Time, lock: Option<&RunLock>) -> Event 
     process.extend(run.surroundings.process.clone());
     let (boot, pid, pid_start) = lock::here();
     let mut facets = run.surroundings.facets.clone();
+    facets.extend(run.spec.facets.clone());
     facets.insert("process".to_owned(), Value::Object(process));
     facets.insert(
         "runner".to_owned(),
@@ -84,6 +86,9 @@ pub(super) fn end(run: &Run<'_>, findings: &Findings, time: Time, duration_ms: i
     facets.insert("capture".to_owned(), Value::Object(capture(run, findings)));
     if let Some(details) = findings.trace.as_ref().and_then(|trace| observed::details(trace, run.spec)) {
         facets.insert("trace".to_owned(), details);
+    }
+    if !matches!(findings.ended, Ended::NotStarted(..)) {
+        facets.insert("files".to_owned(), places::describe(run, findings));
     }
     if let Some(usage) = usage(findings) {
         facets.insert("usage".to_owned(), usage);

@@ -74,6 +74,9 @@ impl Streams {
             streams.tap("stderr", OwnedFd::from(reader), &standard.error);
             streams.stderr = Some(writer.into());
         }
+        if streams.stdin.is_none() {
+            streams.stdin = Some(standard.input.try_clone()?.into());
+        }
         Ok(streams)
     }
 

@@ -81,7 +81,8 @@ pub(super) struct Surroundings {
 pub(super) fn describe(spec: &RunSpec) -> Surroundings {
     let mut found = Surroundings::default();
     found.facets.insert("environment".to_owned(), environment(spec));
-    found.facets.insert("machine".to_owned(), machine(spec));
+    let machine = spec.ground.as_ref().map_or_else(|| machine(spec), |ground| ground.machine());
+    found.facets.insert("machine".to_owned(), machine);
     for (key, value) in [("container", container()), ("limits", Value::Object(cgroup::limits()))] {
         if value.as_object().is_some_and(|object| !object.is_empty()) {
             found.facets.insert(key.to_owned(), value);
@@ -97,7 +98,9 @@ pub(super) fn describe(spec: &RunSpec) -> Surroundings {
     found.process.insert("ulimits".to_owned(), ulimits());
     if let Some(program) = program(spec) {
         software(&program, &mut found.software);
-        found.process.insert("executable".to_owned(), executable(&program));
+        let said =
+            spec.ground.as_ref().map_or_else(|| executable(&program), |ground| ground.program(&program, executable));
+        found.process.insert("executable".to_owned(), said);
     }
     found
 }
@@ -106,14 +109,20 @@ fn environment(spec: &RunSpec) -> Value {
     let mut variables = Map::new();
     for (name, value) in &spec.variables {
         let name = name.to_string_lossy();
-        let is_listed = VARIABLES.iter().any(|listed| matches(listed, &name))
-            || spec.recorded_variables.iter().any(|listed| matches(listed, &name));
-        if is_listed && !is_secret_name(&name) && !spec.secrets.iter().any(|secret| *secret == name) {
+        if is_recorded(&name, &spec.recorded_variables)
+            && !is_secret_name(&name)
+            && !spec.secrets.iter().any(|secret| *secret == name)
+        {
             variables.insert(name.into_owned(), json!(redact_text(&value.to_string_lossy())));
         }
     }
     let others = spec.variables.len() - variables.len();
     json!({ "variables": variables, "others": others })
+}
+
+/// Whether the value of a variable is recorded, where its name is no secret's.
+pub(crate) fn is_recorded(name: &str, further: &[String]) -> bool {
+    VARIABLES.iter().any(|listed| matches(listed, name)) || further.iter().any(|listed| matches(listed, name))
 }
 
 fn matches(listed: &str, name: &str) -> bool {
@@ -223,7 +232,16 @@ fn ulimits() -> Value {
     Value::Object(known.into_iter().filter_map(limit).collect())
 }
 
-fn machine(spec: &RunSpec) -> Value {
+/// The machine, with its name where that may be told.
+pub(super) fn machine(spec: &RunSpec) -> Value {
+    let mut object = platform();
+    let named = [("host", Some(&spec.host).filter(|host| !host.is_empty())), ("hostname", spec.hostname.as_ref())];
+    object.extend(named.into_iter().filter_map(|(key, name)| Some((key.to_owned(), json!(name?)))));
+    Value::Object(object)
+}
+
+/// What the machine is, without its name.
+pub(crate) fn platform() -> Map<String, Value> {
     let uname = rustix::system::uname();
     let mut object = Map::new();
     let mut say = |key: &str, value: Option<Value>| {
@@ -233,8 +251,6 @@ fn machine(spec: &RunSpec) -> Value {
     };
     say("kernel", Some(json!(format!("{} {}", text(uname.sysname()), text(uname.release())))));
     say("arch", Some(json!(text(uname.machine()))));
-    say("host", Some(json!(spec.host)).filter(|_| !spec.host.is_empty()));
-    say("hostname", spec.hostname.as_ref().map(|name| json!(name)));
     say("cpus", std::thread::available_parallelism().ok().map(|n| json!(n.get())));
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
@@ -259,7 +275,7 @@ fn machine(spec: &RunSpec) -> Value {
             .ok()
             .and_then(|text| Some(json!(text.lines().next()?.trim()))),
     );
-    Value::Object(object)
+    object
 }
 
 fn text(text: &std::ffi::CStr) -> String {

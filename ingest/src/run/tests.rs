@@ -65,7 +65,7 @@ impl Place {
         execute(spec, &self.artifacts, known, &mut record, &clock)
     }
 
-    fn facets(&self) -> serde_json::Value {
+    fn facets(&self) -> Value {
         serde_json::from_str(self.events.last().expect("an event").facets.as_str()).expect("JSON")
     }
 }
@@ -294,7 +294,7 @@ fn the_script_and_the_commit_are_recorded() {
     let mut spec = place.spec("", &[], &[]);
     spec.argv = ["sh", "train.sh"].map(OsString::from).to_vec();
     place.run(&spec);
-    let code: serde_json::Value = serde_json::from_str(place.events[1].code.as_str()).expect("JSON");
+    let code: Value = serde_json::from_str(place.events[1].code.as_str()).expect("JSON");
     assert_eq!(code["script"], "train.sh");
     assert_eq!(code["script_digest"], Blake3::of(b"true\n").to_string());
     assert_eq!(place.events[1].job.as_deref(), Some("train.sh"));

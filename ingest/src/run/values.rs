@@ -1,5 +1,6 @@
 //! Values: what a command tells as JSON, in a file of lines or of one object.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -7,6 +8,8 @@ use std::path::{Path, PathBuf};
 use lineage_store::artifact::Stored;
 use lineage_store::event::{EntityKind, Input, Output, Ref, Role};
 use serde_json::{Map, Value};
+
+use super::secret::Secrets;
 
 /// The most bytes of one value; what is larger belongs into a file.
 pub const VALUE_BYTES_MAX: usize = 1 << 20;
@@ -50,6 +53,16 @@ pub(super) fn read(path: &Path) -> Result<Values, String> {
     }
     let text = String::from_utf8(bytes).map_err(|_| "its values are no UTF-8 text".to_owned())?;
     parse(&text)
+}
+
+/// A value without secrets; none if it has none.
+pub(super) fn masked(value: &Value, secrets: &Secrets) -> Option<Value> {
+    let text = value.to_string();
+    match secrets.mask(&text) {
+        Cow::Borrowed(_) => None,
+        // A value that was JSON stays JSON.
+        Cow::Owned(clean) => Some(serde_json::from_str(&clean).unwrap_or(Value::String(clean))),
+    }
 }
 
 /// Reads one JSON object, or lines `name=JSON` and `name<<END` with a text up to `END`.

@@ -105,7 +105,7 @@ fn run(folder: &Path, way: Option<&str>, argv: &[String]) -> Duration {
 }
 
 /// A time as `times` writes it, such as `0m1.230s`.
-fn seconds(text: &str) -> Option<Duration> {
+pub(super) fn seconds(text: &str) -> Option<Duration> {
     let (minutes, seconds) = text.trim_end_matches('s').split_once('m')?;
     Some(Duration::from_secs_f64(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?))
 }

@@ -5,6 +5,7 @@ pub mod capture;
 pub mod closure;
 pub mod generate;
 pub mod load;
+pub mod pipeline;
 pub mod serve;
 pub mod verify;
 

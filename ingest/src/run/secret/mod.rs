@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +32,11 @@ const OTHER: &str = "other";
 const SCAN_BYTES: u64 = 1024 * 1024;
 /// Hex digits of a fingerprint: enough to see a rotation, too few to be worth an attack.
 const FINGERPRINT_DIGITS: usize = 16;
+
+/// Where something stands in a text that is a secret by its place or form, whoever wrote it.
+pub(crate) fn places_in(text: &str) -> Vec<Range<usize>> {
+    pattern::find(text.as_bytes()).into_iter().map(|(start, end)| start..end).collect()
+}
 
 /// A range of bytes that is a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +166,12 @@ impl Secrets {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// The name of a known secret whose value stands in a text, in any spelling.
+    pub(crate) fn named_in(&self, text: &str) -> Option<&str> {
+        let (.., at) = self.forms.find(text.as_bytes()).into_iter().next()?;
+        self.names.get(at).map(String::as_str)
     }
 
     /// Whether there are any.
