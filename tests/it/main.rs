@@ -23,6 +23,7 @@ mod language_properties;
 mod oracle;
 mod packs;
 mod pipelines;
+mod pipelines_document;
 mod queries;
 mod replay;
 mod reports;

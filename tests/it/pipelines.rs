@@ -447,3 +447,43 @@ fn planted_secrets_are_refused_or_masked_and_never_kept() {
 fn newest_pipeline(sandbox: &Sandbox) -> String {
     sandbox.run(["--json", "graph"]).json()["run"].as_str().unwrap().to_owned()
 }
+
+#[test]
+fn what_the_pipeline_itself_writes_into_a_listed_folder_does_not_count() {
+    let sandbox = sandbox(&[]);
+    // As Python does when it imports: the folder is listed, and nothing of that is used.
+    let text = "[pipeline]\nname = \"l\"\n\
+        [[step]]\nid = \"a\"\nshell = \"ls > /dev/null; mkdir -p work; cat a.txt > a.out; echo x > work/x\"\ninputs = [\"a.txt\"]\noutputs = [\"a.out\", \"work/x\"]\n\
+        [[step]]\nid = \"b\"\nshell = \"ls > /dev/null; cat a.out > b.out\"\ninputs = [\"a.out\"]\noutputs = [\"b.out\"]\n";
+    sandbox.write("l.toml", text);
+    sandbox.write("a.txt", "1");
+    sandbox.run(["run", "l.toml"]).done();
+    let run = || states(&ended(&sandbox.run(["--json", "run", "l.toml"])));
+    assert_eq!(run(), ["a reused", "b reused"], "its own outputs are new in the folder");
+    fs::remove_dir_all(sandbox.path().join("work")).unwrap();
+    fs::remove_file(sandbox.path().join("a.out")).unwrap();
+    let would = sandbox.run(["--json", "run", "l.toml", "--dry-run"]).json();
+    assert_eq!((&would["steps"][0]["would"], &would["steps"][1]["would"]), (&"be reused".into(), &"be reused".into()));
+    assert_eq!(run(), ["a reused", "b reused"], "and gone from it");
+    assert!(sandbox.path().join("work/x").exists());
+    sandbox.write("c.txt", "somebody else's");
+    let other = ended(&sandbox.run(["--json", "run", "l.toml"]));
+    assert_eq!(
+        (states(&other), why(&other, "a")),
+        (vec!["a complete".to_owned(), "b complete".to_owned()], "the files in . are others".to_owned())
+    );
+}
+
+#[test]
+fn steps_do_not_read_what_is_meant_for_others() {
+    let sandbox = sandbox(&[]);
+    sandbox.write(
+        "i.toml",
+        "[pipeline]\nname = \"i\"\n[[step]]\nid = \"a\"\nshell = \"cat > got.txt\"\noutputs = [\"got.txt\"]\n",
+    );
+    let ran = sandbox.run_with(["run", "i.toml"], b"typed by a person");
+    ran.code(0);
+    assert_eq!(fs::read_to_string(sandbox.path().join("got.txt")).unwrap(), "");
+    sandbox.run_with(["run", "--", "sh", "-c", "cat > plain.txt"], b"typed").code(0);
+    assert_eq!(fs::read_to_string(sandbox.path().join("plain.txt")).unwrap(), "typed");
+}

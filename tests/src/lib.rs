@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken harness is to stop at once")]
 
 pub mod crash;
+pub mod document;
 pub mod evidence;
 pub mod front;
 pub mod fuzz;

@@ -59,6 +59,7 @@ impl Approve {
             }
         };
         let origin = Origin::find(&session, Some(&run))?;
+        let run = origin.run.clone();
         let wanted = origin.approval_of(&step)?;
         if wanted.is_some() && wanted != self.role {
             let role = wanted.unwrap_or_default();

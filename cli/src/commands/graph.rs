@@ -12,6 +12,7 @@ const EXAMPLES: &str = "\
 EXAMPLES
   lineage graph                        the newest run of a pipeline
   lineage graph r-9f2c41d07a5be386
+  lineage graph latest-successful:churn
   lineage graph --json
 
 Each step stands below what it waits for; a step that waits for several names the others.";
@@ -20,7 +21,7 @@ Each step stands below what it waits for; a step that waits for several names th
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Graph {
-    /// The run [default: the newest of a pipeline]
+    /// The run, or latest[:PIPELINE], or latest-successful[:PIPELINE] [default: latest]
     #[arg(value_name = "RUN")]
     run: Option<String>,
 }

@@ -40,12 +40,15 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Finds a run of a pipeline by its id; without one, the newest.
+    /// Finds a run of a pipeline by its id or as `latest:PIPELINE`; without either, the newest.
     pub(super) fn find(session: &Session, run: Option<&str>) -> anyhow::Result<Self> {
-        let run = run.filter(|run| *run != "latest");
-        let Some((event, facts)) = find_start(session, run)? else {
+        let wanted = Wanted::read(run);
+        let Some((event, facts)) = find_start(session, &wanted)? else {
             let none = || "no pipeline has run yet".to_owned();
-            let what = run.map_or_else(none, |run| format!("{run} is no run of a pipeline"));
+            let what = match (&wanted, run) {
+                (Wanted::Latest { .. }, Some(word)) => format!("no run is {word}"),
+                _ => run.map_or_else(none, |run| format!("{run} is no run of a pipeline")),
+            };
             let help = "`lineage ps` lists runs; `lineage run FILE.toml` runs a pipeline";
             return Err(Problem::name(what).help(help).into());
         };
@@ -191,19 +194,49 @@ fn facts(session: &Session, position: u32) -> anyhow::Result<(Event, Option<Valu
     Ok((said.event, facts))
 }
 
+/// Which run is wanted.
+enum Wanted<'a> {
+    Run(&'a str),
+    /// The newest, of one pipeline or of any.
+    Latest {
+        pipeline: Option<&'a str>,
+        successful: bool,
+    },
+}
+
+impl<'a> Wanted<'a> {
+    /// `latest`, `latest-successful`, either with `:PIPELINE`, or an id.
+    fn read(run: Option<&'a str>) -> Self {
+        let latest = |pipeline, successful| Self::Latest { pipeline, successful };
+        let Some(run) = run else { return latest(None, false) };
+        let (word, pipeline) = run.split_once(':').map_or((run, None), |(word, name)| (word, Some(name)));
+        match word {
+            "latest" => latest(pipeline, false),
+            "latest-successful" => latest(pipeline, true),
+            _ => Self::Run(run),
+        }
+    }
+}
+
 /// The first event of a run of a pipeline, and what it says of it.
-fn find_start(session: &Session, run: Option<&str>) -> anyhow::Result<Option<(Event, Value)>> {
+fn find_start(session: &Session, wanted: &Wanted<'_>) -> anyhow::Result<Option<(Event, Value)>> {
     session.with_view(|view| {
         // Only a runner of ours starts pipelines.
         let is_start = |event: &u32| {
             view.state(*event) == State::Start && view.evidence(*event) == Evidence::Observed && view.has_run(*event)
         };
-        let candidates: Box<dyn Iterator<Item = u32>> = match run {
-            Some(run) => Box::new(view.run_events(&run_namespace(view, run)?, run).into_iter()),
-            None => Box::new((0..view.count()).rev().filter(is_start)),
+        let candidates: Box<dyn Iterator<Item = u32>> = match wanted {
+            Wanted::Run(run) => Box::new(view.run_events(&run_namespace(view, run)?, run).into_iter()),
+            Wanted::Latest { pipeline, .. } => {
+                let is_of = |event: &u32| pipeline.is_none_or(|name| view.text(view.job(*event)) == name);
+                Box::new((0..view.count()).rev().filter(is_start).filter(is_of))
+            }
         };
         for position in candidates {
-            if let (event, Some(facts)) = facts(session, position)? {
+            let (event, Some(facts)) = facts(session, position)? else { continue };
+            let run = event.run.clone().unwrap_or_default();
+            let is_good = || state_of(view, &event.namespace, &run) == Some(State::Complete);
+            if !matches!(wanted, Wanted::Latest { successful: true, .. }) || is_good() {
                 return Ok(Some((event, facts)));
             }
         }

@@ -1,7 +1,7 @@
 //! `lineage ps`: the runs that go on, and those that ended last.
 
 use lineage_ingest::run::{Note, Open, OpenRuns};
-use lineage_store::event::Evidence;
+use lineage_store::event::{Evidence, State};
 use lineage_store::graph::View;
 use lineage_store::time::Time;
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ EXAMPLES
   lineage ps                 what runs, and the last ten that ended
   lineage ps -n 0            only what runs
   lineage ps --json | jq '.running[].run'
+  lineage ps --job churn --tag exp-7 --state complete -n 1 --quiet
+                             the id of the latest run of churn with a tag that was successful
 
 A run whose runner was killed is recorded as aborted by this command, as by any that writes.
 A run on another machine that shares the store is shown as `elsewhere`: its end cannot be judged from here.";
@@ -30,6 +32,26 @@ pub(crate) struct Ps {
     /// How many of the runs that ended last
     #[arg(long = "last", short = 'n', default_value_t = 10, value_name = "N")]
     last: usize,
+    /// Only runs of this job: a pipeline, or PIPELINE.STEP
+    #[arg(long, value_name = "NAME")]
+    job: Option<String>,
+    /// Only runs of this namespace
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Only runs with this tag, which are over
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// Only runs that ended so: complete, fail or abort
+    #[arg(long, value_name = "STATE", value_parser = parse_state)]
+    state: Option<State>,
+    /// Only the ids of runs
+    #[arg(long, short, conflicts_with = "json")]
+    quiet: bool,
+}
+
+fn parse_state(word: &str) -> Result<State, String> {
+    let state = State::from_word(word).filter(|state| state.is_terminal());
+    state.ok_or_else(|| "runs end as complete, fail or abort".to_owned())
 }
 
 /// A run that has ended.
@@ -53,7 +75,13 @@ impl Ps {
         for (path, what) in damaged {
             context.terminal.note(&format!("{} cannot be read: {what}; remove it", path.display()));
         }
+        let open: Vec<Open> = open.into_iter().filter(|open| self.wants_open(open)).collect();
         let past = session.with_view(|view| self.past(&session, view))?;
+        if self.quiet {
+            let ids = open.iter().map(|open| &open.note().run).chain(past.iter().map(|past| &past.run));
+            let ids: String = ids.map(|run| clean(run) + "\n").collect();
+            return Ok(context.terminal.print(&ids).map(|()| ExitCode::Done)?);
+        }
         if context.json {
             let running: Vec<Value> = open.iter().map(|open| running_json(&session, open)).collect();
             let ended: Vec<Value> = past.iter().map(past_json).collect();
@@ -74,6 +102,22 @@ impl Ps {
         Ok(ExitCode::Done)
     }
 
+    /// Whether a run that goes on is wanted; its tags are known when it is over.
+    fn wants_open(&self, open: &Open) -> bool {
+        let note = open.note();
+        let is = |wanted: &Option<String>, there: &str| wanted.as_ref().is_none_or(|wanted| wanted == there);
+        let open_too = self.state.is_none() && self.tag.is_none();
+        open_too && is(&self.job, &note.job) && is(&self.namespace, &note.namespace)
+    }
+
+    /// Whether the end of a run is wanted, as far as the index tells.
+    fn wants(&self, view: &View, position: u32) -> bool {
+        let is = |wanted: &Option<String>, there: &str| wanted.as_ref().is_none_or(|wanted| wanted == there);
+        is(&self.job, view.text(view.job(position)))
+            && is(&self.namespace, view.text(view.namespace(position)))
+            && self.state.is_none_or(|state| view.state(position) == state)
+    }
+
     /// The newest ends of runs that were observed here.
     fn past(&self, session: &Session, view: &View) -> anyhow::Result<Vec<Past>> {
         let reader = session.store.reader()?;
@@ -86,11 +130,15 @@ impl Ps {
             let is_end = view.has_run(position)
                 && view.state(position).is_terminal()
                 && view.evidence(position) == Evidence::Observed
-                && !view.is_hidden(position);
+                && !view.is_hidden(position)
+                && self.wants(view, position);
             if !is_end {
                 continue;
             }
             let (event, ..) = reader.event(position.into())?;
+            if self.tag.as_ref().is_some_and(|tag| !event.tags.contains(tag)) {
+                continue;
+            }
             let run = event.run.unwrap_or_default();
             if found.iter().any(|past| past.run == run && past.namespace == event.namespace) {
                 continue;

@@ -21,6 +21,7 @@ use lineage_store::digest::Blake3;
 use self::find::{Found, Item};
 use self::report::{Done, Report};
 use super::ingest::Bar;
+use super::origin::Origin;
 use crate::config;
 use crate::context::Context;
 use crate::exit::{ExitCode, Problem};
@@ -43,8 +44,9 @@ anything starts. The exit code is 0 if all outputs are the same, 1 if not, 6 if 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Replay {
-    /// A run of a command, of a pipeline, or of one of its steps
-    #[arg(value_name = "RUN")]
+    /// A run of a command, of a pipeline, or of one of its steps; or latest[:PIPELINE], latest-successful[:PIPELINE]
+    /// [default: latest]
+    #[arg(value_name = "RUN", default_value = "latest", hide_default_value = true)]
     run: String,
     /// Say what is missing and what is other than it was, and make nothing again
     #[arg(long)]
@@ -61,8 +63,11 @@ pub(crate) struct Replay {
 type Current = Arc<Mutex<Option<Arc<Control>>>>;
 
 impl Replay {
-    pub(super) fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(mut self, context: &Context) -> anyhow::Result<ExitCode> {
         let session = if self.dry_run { context.open()? } else { context.open_to_write()? };
+        if self.run.starts_with("latest") {
+            self.run = Origin::find(&session, Some(&self.run))?.run;
+        }
         let root = session.store.layout().root();
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let workspace = root.parent().unwrap_or(&root).to_owned();

@@ -1,6 +1,7 @@
 //! The trace: what was observed of a command, by which mechanism, and what could not be seen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -174,6 +175,8 @@ pub struct Listing {
     pub path: PathBuf,
     /// How many names it had when it was first listed, and their digest; `None` if there were too many.
     pub names: Option<(u64, String)>,
+    /// Those names, sorted; empty if there were more than are kept.
+    pub list: Vec<OsString>,
 }
 
 /// A program that was run.

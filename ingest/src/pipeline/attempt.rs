@@ -16,6 +16,7 @@ use super::cache::{Entry, Known, Lookup, MadeBytes, ReadBytes, Workspace};
 use super::evidence;
 use super::flow::{Cell, End};
 use super::forecast::Restored;
+use super::later::Later;
 use super::merged::{Carried, Merged};
 use super::record::{self, step_run};
 use super::restore;
@@ -79,6 +80,8 @@ pub(super) struct Attempt<'a> {
     seen: Arc<Merged>,
     /// The pipeline that it belongs to.
     whole: &'a Spec,
+    /// Paths that it and steps that do not come before it write.
+    later: Later,
     /// Variables that the step itself sets.
     own: Vec<(String, String)>,
     /// The file of that document.
@@ -164,7 +167,8 @@ impl<'a> Attempt<'a> {
         let place = step_run(&around.spec.name, &step.id, &cell.path);
         let (cell, inside) = (cell.clone(), PathBuf::new());
         let whole = around.spec;
-        Ok(Self { step, name, place, cell, number, spec, known, document, seen, whole, own, inside, expected })
+        let later = Later::of(around.spec, around.plan, cell.step, &order.folder);
+        Ok(Self { step, name, place, cell, number, spec, known, document, seen, whole, later, own, inside, expected })
     }
 
     /// Makes the attempt.
@@ -211,7 +215,7 @@ impl<'a> Attempt<'a> {
 
     fn workspace(&self) -> Workspace {
         let workspace = Workspace::new(self.spec.cwd.clone()).on(self.spec.ground.as_ref());
-        workspace.with_document(DOCUMENT, &self.document)
+        workspace.with_document(DOCUMENT, &self.document).without(self.later.clone())
     }
 
     /// The folder in which it runs.
@@ -436,8 +440,9 @@ impl<'a> Attempt<'a> {
             entry.read.push(ReadBytes { path, digest });
         }
         entry.read.extend(workspace.document().filter(|_| depends.document));
-        for (path, names) in depends.listed {
-            let Some(path) = relative(&path) else { return };
+        for listing in depends.listed {
+            let Some(path) = relative(&listing.path) else { return };
+            let names = workspace.names(&path, &listing);
             entry.listed.insert(path, names);
         }
         for path in depends.absent {
@@ -446,7 +451,7 @@ impl<'a> Attempt<'a> {
         }
         for path in depends.packages {
             let Some(path) = relative(&path) else { return };
-            entry.listed.extend(workspace.listing(&path).map(|names| (path, names)));
+            entry.listed.extend(workspace.all_names(&path).map(|names| (path, names)));
         }
         for path in depends.programs {
             let Some(path) = relative(&path) else { return };

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,12 +18,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::forecast::Restored;
+use super::later::Later;
+use crate::capture::Listing;
 use crate::run::{Declared, Ground, Values, expand, is_pattern, mark};
 
 /// The version of entries and of the rules that make keys; another version is never a hit.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The most entries of one key that are tried, the newest first.
 const TRIED_MAX: usize = 16;
+/// What stands before the digest of all names of a folder.
+const ALL: &str = "all ";
 /// The most bytes of an entry.
 const ENTRY_MAX: u64 = 64 << 20;
 
@@ -182,17 +187,34 @@ pub struct Workspace {
     document: Option<ReadBytes>,
     /// What knows large files from earlier steps.
     ground: Option<Arc<Ground>>,
+    /// What comes and goes with the pipeline itself.
+    later: Later,
+    /// Files that would be there.
+    restored: Vec<PathBuf>,
 }
 
 impl Workspace {
     /// The files below a folder; absolute paths are taken as they are.
     pub fn new(root: PathBuf) -> Self {
-        Self { root, hashed: RefCell::default(), document: None, ground: None }
+        Self {
+            root,
+            hashed: RefCell::default(),
+            document: None,
+            ground: None,
+            later: Later::default(),
+            restored: Vec::new(),
+        }
     }
 
     /// With what is known of large files already.
     pub(super) fn on(mut self, ground: Option<&Arc<Ground>>) -> Self {
         self.ground = ground.cloned();
+        self
+    }
+
+    /// Without names of what the pipeline itself makes.
+    pub(super) fn without(mut self, later: Later) -> Self {
+        self.later = later;
         self
     }
 
@@ -204,7 +226,7 @@ impl Workspace {
     }
 
     /// With files as they would be, whatever they are.
-    pub(super) fn with_restored(self, restored: &Restored) -> Self {
+    pub(super) fn with_restored(mut self, restored: &Restored) -> Self {
         let mut hashed = self.hashed.borrow_mut();
         for (path, digest) in restored {
             // Files of the workspace are told by their paths from it, others by whole ones.
@@ -214,6 +236,7 @@ impl Workspace {
             }
         }
         drop(hashed);
+        self.restored = restored.keys().cloned().collect();
         self
     }
 
@@ -256,13 +279,48 @@ impl Workspace {
         is_known || self.root.join(path).symlink_metadata().is_ok()
     }
 
-    /// The digest of the sorted names in a folder; `None` if it cannot be read.
-    pub(super) fn listing(&self, path: &str) -> Option<String> {
+    /// What is kept of the names in a folder that was listed: the digest of those that do not come and go with the
+    /// pipeline itself, or of all if they are too many to tell.
+    pub(super) fn names(&self, path: &str, listing: &Listing) -> String {
+        match (&listing.names, listing.list.is_empty()) {
+            (Some((count, digest)), true) if *count > 0 => format!("{ALL}{digest}"),
+            _ => self.counted(path, listing.list.iter().cloned()),
+        }
+    }
+
+    /// The same of all names in a folder as it is now; `None` if it cannot be read.
+    pub(super) fn all_names(&self, path: &str) -> Option<String> {
+        let names = self.present(path)?;
+        Some(format!("{ALL}{}", listing_digest(names.iter().map(|name| name.as_encoded_bytes()))))
+    }
+
+    /// Whether the names in a folder are as they were.
+    fn has_names(&self, path: &str, then: &str) -> bool {
+        let now = if then.starts_with(ALL) {
+            self.all_names(path)
+        } else {
+            self.present(path).map(|names| self.counted(path, names.into_iter()))
+        };
+        now.as_deref() == Some(then)
+    }
+
+    fn counted(&self, path: &str, names: impl Iterator<Item = OsString>) -> String {
+        let folder = self.root.join(path);
+        let names: Vec<OsString> = names.filter(|name| self.later.counts(&folder, name)).collect();
+        listing_digest(names.iter().map(|name| name.as_encoded_bytes()))
+    }
+
+    /// The sorted names in a folder.
+    fn present(&self, path: &str) -> Option<Vec<OsString>> {
         let entries = fs::read_dir(self.root.join(path)).ok()?;
         let mut names =
             entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>().ok()?;
+        let folder = self.root.join(path);
+        let restored = self.restored.iter().filter_map(|path| path.strip_prefix(&folder).ok()?.iter().next());
+        names.extend(restored.map(OsStr::to_owned));
         names.sort();
-        Some(listing_digest(names.iter().map(|name| name.as_encoded_bytes())))
+        names.dedup();
+        Some(names)
     }
 }
 
@@ -396,7 +454,8 @@ fn differs(entry: &Entry, present: &Workspace, artifacts: &Artifacts) -> Option<
     if let Some((pattern, _)) = entry.matched.iter().find(other) {
         return Some(format!("{pattern} matches other files"));
     }
-    if let Some((path, _)) = entry.listed.iter().find(|(path, names)| present.listing(path).as_ref() != Some(*names)) {
+    if let Some((path, _)) = entry.listed.iter().find(|(path, names)| !present.has_names(path, names)) {
+        let path = if path.is_empty() { "." } else { path };
         return Some(format!("the files in {path} are others"));
     }
     let results = entry.made.iter().map(|made| (&made.path, &made.digest)).chain(&entry.logs);
@@ -467,7 +526,7 @@ mod tests {
             let mut entry = Entry::new(known(0.1), ["default".into(), "p.a".into(), "r1".into()]);
             entry.read = vec![read("data/a.csv")];
             entry.absent = vec!["c.csv".to_owned()];
-            entry.listed = BTreeMap::from([("data".to_owned(), self.workspace().listing("data").expect("listed"))]);
+            entry.listed = BTreeMap::from([("data".to_owned(), self.workspace().all_names("data").expect("listed"))]);
             entry.made = vec![MadeBytes {
                 path: "out".to_owned(),
                 digest: made.digest.to_string(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::capture::{CaptureMode, Completeness, Role, Trace};
+use crate::capture::{CaptureMode, Completeness, Listing, Role, Trace};
 use crate::run::{RunResult, RunSpec};
 
 /// What a run depended on, beside what was known before.
@@ -11,8 +11,8 @@ use crate::run::{RunResult, RunSpec};
 pub(super) struct Depends {
     /// Files and their digests.
     pub(super) read: Vec<(PathBuf, String)>,
-    /// Folders and the digests of the names in them.
-    pub(super) listed: Vec<(PathBuf, String)>,
+    /// Folders that it listed.
+    pub(super) listed: Vec<Listing>,
     /// Paths that it looked for and that were not there.
     pub(super) absent: Vec<PathBuf>,
     /// Folders of installed packages from which it loaded some.
@@ -59,10 +59,10 @@ fn observed(trace: &Trace, document: &Path) -> Result<Depends, String> {
         depends.read.push((access.path.clone(), stored.digest.to_string()));
     }
     for listing in &trace.listings {
-        let Some((_, names)) = &listing.names else {
+        if listing.names.is_none() {
             return Err(format!("it listed {}, which holds too many files", listing.path.display()));
-        };
-        depends.listed.push((listing.path.clone(), names.clone()));
+        }
+        depends.listed.push(listing.clone());
     }
     let Some(missing) = &trace.missing else {
         return Err("it looked for too many files that are not there".to_owned());

@@ -6,6 +6,7 @@ mod condition;
 mod evidence;
 mod flow;
 mod forecast;
+mod later;
 mod measure;
 mod merged;
 mod overlap;

@@ -20,7 +20,7 @@ fn parts_overlap(a: &[&str], b: &[&str]) -> bool {
 }
 
 /// Whether some name matches both patterns of one part; a class in brackets counts as any character.
-fn part_overlaps(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn part_overlaps(a: &[u8], b: &[u8]) -> bool {
     match (a.first(), b.first()) {
         (None, None) => true,
         (Some(b'*'), _) => part_overlaps(&a[1..], b) || (!b.is_empty() && part_overlaps(a, after(b))),

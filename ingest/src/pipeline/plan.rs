@@ -6,7 +6,7 @@ use super::overlap::overlap;
 use super::param::ParamType;
 use super::problem::{Problem, did_you_mean};
 use super::spec::Spec;
-use super::step::{Over, Step};
+use super::step::{Foreach, Over, Step};
 use super::table::Found;
 use super::template::{Name, Template};
 use crate::run::Declared;
@@ -157,13 +157,13 @@ impl Planner<'_> {
         let outputs = Files::of(spec, |step| &step.outputs);
         for (reader, step) in spec.steps.iter().enumerate() {
             for template in &step.inputs {
-                let writers: Vec<usize> = outputs.meeting(step, template).map(|(writer, _)| writer).collect();
+                let writers: Vec<usize> = outputs.meeting(spec, step, template).map(|(writer, _)| writer).collect();
                 self.needs[reader].extend(writers.into_iter().filter(|writer| *writer != reader));
             }
         }
         for (index, step) in spec.steps.iter().enumerate() {
             for template in &step.outputs {
-                let twin = outputs.meeting(step, template).find(|(other, _)| *other < index);
+                let twin = outputs.meeting(spec, step, template).find(|(other, _)| *other < index);
                 if let Some((other, path)) = twin {
                     let other = &spec.steps[other].id;
                     let what = format!("the steps {other} and {} both write {path}", step.id);
@@ -325,7 +325,7 @@ impl Files {
         let mut files = Self { by_part: HashMap::new(), anywhere: Vec::new() };
         for (index, step) in spec.steps.iter().enumerate() {
             for template in of(step) {
-                let Some(path) = path(step, template) else { continue };
+                let Some(path) = path(spec, step, template) else { continue };
                 match first_part(&path) {
                     Some(part) => files.by_part.entry(part.to_owned()).or_default().push((index, path)),
                     None => files.anywhere.push((index, path)),
@@ -336,8 +336,8 @@ impl Files {
     }
 
     /// The writers whose paths a declaration may mean.
-    fn meeting(&self, step: &Step, template: &Template) -> impl Iterator<Item = (usize, &str)> {
-        let path = path(step, template).unwrap_or_default();
+    fn meeting(&self, spec: &Spec, step: &Step, template: &Template) -> impl Iterator<Item = (usize, &str)> {
+        let path = path(spec, step, template).unwrap_or_default();
         let part = first_part(&path).map(str::to_owned);
         let near: Box<dyn Iterator<Item = &(usize, String)>> = match &part {
             Some(part) => Box::new(self.by_part.get(part).into_iter().flatten()),
@@ -349,9 +349,25 @@ impl Files {
     }
 }
 
-/// The pattern of a declaration, from the folder of the specification.
-fn path(step: &Step, template: &Template) -> Option<String> {
-    let declared = Declared::parse(&template.pattern()).ok()?;
+/// The pattern of a declaration, from the folder of the specification; an item of a pattern of files is one of those.
+pub(super) fn path(spec: &Spec, step: &Step, template: &Template) -> Option<String> {
+    let glob = |step: &Step, item: &str| match &step.foreach {
+        Some(Foreach { over: Over::Glob(pattern), item: own, .. }) if own == item => Some(pattern.clone()),
+        _ => None,
+    };
+    let globs: Vec<(String, String)> = template
+        .names()
+        .filter_map(|name| if let Name::Local(item) = name { Some(item) } else { None })
+        .filter_map(|item| {
+            let found = glob(step, item).or_else(|| spec.steps.iter().find_map(|step| glob(step, item)));
+            Some((item.clone(), found?))
+        })
+        .collect();
+    let known = |name: &Name| {
+        let Name::Local(item) = name else { return None };
+        globs.iter().find(|(known, _)| known == item).map(|(_, glob)| glob.as_str())
+    };
+    let declared = Declared::parse(&template.pattern_with(known)).ok()?;
     Some(match step.cwd.as_ref().map(Template::pattern) {
         Some(folder) if !declared.pattern.starts_with('/') => format!("{folder}/{}", declared.pattern),
         _ => declared.pattern,

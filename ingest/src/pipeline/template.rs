@@ -102,7 +102,18 @@ impl Template {
 
     /// The text with `*` where a name stands: the paths that it may become.
     pub(super) fn pattern(&self) -> String {
-        self.pieces.iter().map(|piece| if let Piece::Text(text) = piece { text } else { "*" }).collect()
+        self.pattern_with(|_| None)
+    }
+
+    /// The same, where of some names is known which paths they stand for.
+    pub(super) fn pattern_with<'a>(&'a self, known: impl Fn(&Name) -> Option<&'a str>) -> String {
+        let piece = |piece: &'a Piece| -> &'a str {
+            match piece {
+                Piece::Text(text) => text,
+                Piece::Name(name) => known(name).unwrap_or("*"),
+            }
+        };
+        self.pieces.iter().map(piece).collect()
     }
 
     /// The text with every name replaced; texts as they are, other values as JSON.

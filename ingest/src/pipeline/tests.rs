@@ -95,6 +95,17 @@ fn a_step_after_a_foreach_runs_in_its_branches_until_they_are_joined() {
     assert_eq!(stacks, [vec![0], vec![0, 1], vec![0, 1], vec![0], vec![]]);
 }
 
+#[test]
+fn an_item_of_a_pattern_of_files_is_one_of_those_files() {
+    let text = pipeline(
+        "[[step]]\nid = \"count\"\nforeach = \"data/*.txt\"\nas = \"f\"\nrun = [\"x\"]\ninputs = [\"{f}\"]\noutputs = [\"n/{index}\"]\n\
+         [[step]]\nid = \"all\"\njoin = \"count\"\nrun = [\"x\"]\ninputs = [\"n/*\"]\noutputs = [\"all.txt\"]\n",
+    );
+    let spec = Spec::parse(&text).expect("valid");
+    let plan = Plan::new(&spec, &CAPACITY).expect("an item is not any file, so there is no cycle");
+    assert_eq!(plan.order, [0, 1]);
+}
+
 /// Every problem of a text, as it is told.
 fn problems(text: &str) -> Vec<String> {
     let problems = match Spec::parse(text) {

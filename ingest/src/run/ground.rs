@@ -9,7 +9,8 @@ use lineage_store::digest::Blake3;
 use lineage_store::event::Json;
 use serde_json::{Map, Value};
 
-use super::{RunError, RunSpec, code, gather_secrets, surroundings};
+use super::surroundings::{self, Surroundings};
+use super::{RunError, RunSpec, code, gather_secrets};
 
 /// Programs by path: the marks of the file, and what is said of it.
 type Programs = HashMap<PathBuf, (Stamp, Value)>;
@@ -21,7 +22,7 @@ pub struct Ground {
     top: Option<PathBuf>,
     remotes: Vec<(String, String)>,
     repository: Map<String, Value>,
-    machine: Value,
+    surroundings: Surroundings,
     programs: Mutex<Programs>,
     /// Digests of large files.
     hashed: Mutex<HashMap<PathBuf, (Stamp, Blake3)>>,
@@ -41,7 +42,7 @@ impl Ground {
         Ok(Self {
             top: code::top_folder(folder).map(Path::to_owned),
             repository: code::repository(&spec, &remotes, artifacts, &secrets),
-            machine: surroundings::machine(&spec),
+            surroundings: surroundings::of_process(&spec),
             programs: Mutex::default(),
             hashed: Mutex::default(),
             remotes,
@@ -67,8 +68,9 @@ impl Ground {
         Json::from_value(&Value::Object(self.repository.clone())).unwrap_or_default()
     }
 
-    pub(super) fn machine(&self) -> Value {
-        self.machine.clone()
+    /// What this process and the machine give to every command alike.
+    pub(super) fn surroundings(&self) -> Surroundings {
+        self.surroundings.clone()
     }
 
     /// The digest of a file or of a folder's manifest; `None` if it is not there or cannot be read.

@@ -79,29 +79,34 @@ pub(super) struct Surroundings {
 
 /// Looks around.
 pub(super) fn describe(spec: &RunSpec) -> Surroundings {
-    let mut found = Surroundings::default();
+    let ground = spec.ground.as_ref();
+    let mut found = ground.map_or_else(|| of_process(spec), |ground| ground.surroundings());
     found.facets.insert("environment".to_owned(), environment(spec));
-    let machine = spec.ground.as_ref().map_or_else(|| machine(spec), |ground| ground.machine());
-    found.facets.insert("machine".to_owned(), machine);
+    let locks = lock_files(spec);
+    if !locks.is_empty() {
+        found.facets.insert("lock_files".to_owned(), json!(locks));
+    }
+    if let Some(program) = program(spec) {
+        software(&program, &mut found.software);
+        let said = ground.map_or_else(|| executable(&program), |ground| ground.program(&program, executable));
+        found.process.insert("executable".to_owned(), said);
+    }
+    found
+}
+
+/// What this process and the machine give to every command alike.
+pub(super) fn of_process(spec: &RunSpec) -> Surroundings {
+    let mut found = Surroundings::default();
+    found.facets.insert("machine".to_owned(), machine(spec));
     for (key, value) in [("container", container()), ("limits", Value::Object(cgroup::limits()))] {
         if value.as_object().is_some_and(|object| !object.is_empty()) {
             found.facets.insert(key.to_owned(), value);
         }
     }
-    let locks = lock_files(spec);
-    if !locks.is_empty() {
-        found.facets.insert("lock_files".to_owned(), json!(locks));
-    }
     if let Some(umask) = status_field("Umask") {
         found.process.insert("umask".to_owned(), json!(umask));
     }
     found.process.insert("ulimits".to_owned(), ulimits());
-    if let Some(program) = program(spec) {
-        software(&program, &mut found.software);
-        let said =
-            spec.ground.as_ref().map_or_else(|| executable(&program), |ground| ground.program(&program, executable));
-        found.process.insert("executable".to_owned(), said);
-    }
     found
 }
 
@@ -233,7 +238,7 @@ fn ulimits() -> Value {
 }
 
 /// The machine, with its name where that may be told.
-pub(super) fn machine(spec: &RunSpec) -> Value {
+fn machine(spec: &RunSpec) -> Value {
     let mut object = platform();
     let named = [("host", Some(&spec.host).filter(|host| !host.is_empty())), ("hostname", spec.hostname.as_ref())];
     object.extend(named.into_iter().filter_map(|(key, name)| Some((key.to_owned(), json!(name?)))));
