@@ -233,3 +233,31 @@ fn the_document_of_a_step_is_made_again() {
     ran.code(0);
     assert_eq!(verdicts(&ran.json()).len(), 8, "{ran}");
 }
+
+#[test]
+fn a_script_that_names_the_folder_of_then_cannot_write_there() {
+    if !is_observed() {
+        return;
+    }
+    let sandbox = sandbox();
+    let root = sandbox.path().canonicalize().unwrap();
+    sandbox.write(
+        "far.sh",
+        format!("echo near > near.txt; cd {0}; echo now > {0}/far.txt; mkdir -p {0}/made\n", root.display()),
+    );
+    sandbox.run(["run", "--", "sh", "far.sh"]).done();
+    sandbox.write("far.txt", "left alone");
+    fs::remove_dir(root.join("made")).unwrap();
+    let before = files(&sandbox);
+    let ran = sandbox.run(["--json", "replay", &newest(&sandbox)]);
+    ran.code(1);
+    let told = ran.json();
+    let notes = told["steps"][0]["notes"].to_string();
+    if notes.contains("cannot keep it from writing") {
+        return skipped("the fence around replays: this kernel has no Landlock");
+    }
+    assert_eq!(verdicts(&told), ["far.txt missing", "near.txt same"], "{ran}");
+    assert!(notes.contains("Permission denied"), "{ran}");
+    assert_eq!(files(&sandbox), before);
+    assert!(!root.join("made").exists());
+}

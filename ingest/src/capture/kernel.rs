@@ -323,6 +323,52 @@ pub(super) fn become_subreaper() -> io::Result<()> {
     Ok(())
 }
 
+/// The version of Landlock that the kernel has; 0 for none.
+#[cfg(target_os = "linux")]
+pub(super) fn landlock_version() -> libc::c_long {
+    const VERSION: libc::c_uint = 1;
+    // SAFETY: without attributes the call takes no pointer and answers with the version.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<u8>(), 0usize, VERSION) }.max(0)
+}
+
+/// From now on this thread, and whatever it starts, has these rights to files only below some folders; for ever.
+#[cfg(target_os = "linux")]
+pub(super) fn restrict(rights: u64, folders: &[OwnedFd]) -> io::Result<()> {
+    use std::os::fd::FromRawFd as _;
+
+    #[repr(C)]
+    struct Ruleset {
+        handled: u64,
+    }
+    #[repr(C, packed)]
+    struct Beneath {
+        allowed: u64,
+        parent: c_int,
+    }
+    const PATH_BENEATH: c_int = 1;
+    let check = |code: libc::c_long| if code < 0 { Err(io::Error::last_os_error()) } else { Ok(code) };
+    let attributes = Ruleset { handled: rights };
+    // SAFETY: the attributes live through the call, which is told their size.
+    let ruleset = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::from_ref(&attributes), size_of::<Ruleset>(), 0)
+    };
+    // SAFETY: the call made this descriptor, and nobody else has it.
+    let ruleset = unsafe { OwnedFd::from_raw_fd(check(ruleset)? as RawFd) };
+    for folder in folders {
+        let rule = Beneath { allowed: rights, parent: folder.as_raw_fd() };
+        // SAFETY: the rule lives through the call; both descriptors are open.
+        let added = unsafe {
+            libc::syscall(libc::SYS_landlock_add_rule, ruleset.as_raw_fd(), PATH_BENEATH, ptr::from_ref(&rule), 0)
+        };
+        check(added)?;
+    }
+    // SAFETY: neither call takes a pointer; both act on this thread alone.
+    unsafe {
+        check(libc::c_long::from(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)))?;
+        check(libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0)).map(drop)
+    }
+}
+
 #[cfg(target_os = "linux")]
 use watched::pass_gate;
 #[cfg(target_os = "linux")]

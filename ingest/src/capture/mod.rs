@@ -5,6 +5,8 @@ mod acceptance;
 #[cfg(target_os = "linux")]
 mod calls;
 #[cfg(target_os = "linux")]
+mod fence;
+#[cfg(target_os = "linux")]
 mod filter;
 #[cfg(target_os = "linux")]
 mod hashing;
@@ -38,6 +40,8 @@ mod watch;
 #[cfg(target_os = "linux")]
 mod watch;
 
+#[cfg(target_os = "linux")]
+pub use fence::fence_writes;
 pub use launch::{CaptureMode, Exit, Group, Launch, StartError, Started, Usage, become_subreaper, start};
 pub use python::{External, PythonHook};
 pub use role::{Role, Rules};

@@ -21,7 +21,7 @@ use serde_json::json;
 
 use crate::capture::{Rules, Trace};
 use crate::pipeline::{IN_VARIABLE, KEY_VARIABLE, OUT_VARIABLE, SCRATCH_VARIABLE};
-use crate::run::{Control, METRICS_VARIABLE, RunSpec, Standard, ValuesFile, again, is_recorded};
+use crate::run::{Again, Control, METRICS_VARIABLE, RunSpec, Standard, ValuesFile, again, is_recorded};
 use copy::Copy;
 
 pub use compare::{Bytes, Output, Verdict};
@@ -81,7 +81,10 @@ pub fn replay(
     let spec = spec(recorded, here, &copy, terms, &mut notes).map_err(|error| error.to_string())?;
     let live = copy.beside("log");
     fs::create_dir_all(&live).map_err(|error| error.to_string())?;
-    let made = again(&spec, &live).map_err(|error| error.to_string())?;
+    let (made, is_fenced) = fenced(&spec, &copy, &live, here)?;
+    if !is_fenced {
+        notes.push("this machine cannot keep it from writing outside of the copy (Landlock, Linux 5.19)".to_owned());
+    }
     notes.extend(made.not_started.iter().cloned());
     let values = made.values.unwrap_or_else(|why| {
         notes.push(why);
@@ -105,6 +108,36 @@ pub fn replay(
         notes,
         is_stopped: made.cause.is_some(),
     })
+}
+
+/// Folders in which any program may leave something, unless what is to be left alone lies there.
+const FREE: [&str; 4] = ["/dev", "/proc", "/tmp", "/var/tmp"];
+
+/// Whether whoever is fenced in may write a path.
+fn is_free(path: &Path, here: &Here<'_>) -> bool {
+    FREE.iter().any(|free| path.starts_with(free) && !here.workspace.starts_with(free))
+}
+
+/// Runs the command in a thread that can write only into the copy; whether that could be.
+fn fenced(spec: &RunSpec, copy: &Copy, live: &Path, here: &Here<'_>) -> Result<(Again, bool), String> {
+    let free = FREE.iter().map(Path::new).filter(|free| is_free(free, here) && free.is_dir());
+    let writable: Vec<&Path> = free.chain([&*copy.folder]).chain(copy.folder.parent()).collect();
+    let work = || -> Result<(Again, bool), String> {
+        let is_fenced = fence(&writable).map_err(|error| format!("it cannot be fenced in: {error}"))?;
+        Ok((again(spec, live).map_err(|error| error.to_string())?, is_fenced))
+    };
+    let made = std::thread::scope(|scope| scope.spawn(work).join());
+    made.unwrap_or_else(|_| Err("the runner met a bug; see above".to_owned()))
+}
+
+#[cfg(target_os = "linux")]
+fn fence(writable: &[&Path]) -> io::Result<bool> {
+    crate::capture::fence_writes(writable)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fence(_: &[&Path]) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// The command of then, in the folders of the copy.

@@ -48,7 +48,7 @@ use lineage_store::event::{EntityKind, Event, Input, Json, Kind, Outcome, Parent
 use lineage_store::time::Time;
 use serde_json::{Map, Value};
 
-pub(crate) use again::again;
+pub(crate) use again::{Again, again};
 pub use control::{Control, Notice};
 pub use declared::Declared;
 pub use files::Traced;
