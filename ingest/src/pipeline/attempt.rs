@@ -1,6 +1,9 @@
 //! One attempt of a step in a branch: results of an equal one are reused, else its command is run and what came of it
 //! is kept.
 
+mod given;
+mod keep;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -9,47 +12,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lineage_store::event::{Input, Kind, Outcome, State};
+use lineage_store::event::{Input, Kind, State};
 use serde_json::{Value, json};
 
-use super::cache::{Entry, Known, Lookup, MadeBytes, ReadBytes, Workspace};
-use super::evidence;
+use self::given::{known, masked, variables};
+use super::cache::{Entry, Lookup};
 use super::flow::{Cell, End};
 use super::forecast::Restored;
+use super::known::Known;
 use super::later::Later;
 use super::merged::{Carried, Merged};
+use super::news::{Facts, News};
+use super::order::{Around, Order};
 use super::record::{self, step_run};
 use super::restore;
-use super::run::{Around, Facts, News, Order};
 use super::scopes::Surround;
 use super::spec::Spec;
 use super::step::{Command, Failure, Step};
 use super::template::{Name, Template};
+use super::workspace::Workspace;
 use crate::run::{
-    self, Cause, Control, Declared, METRICS_VARIABLE, REDACTED, RecordError, RunResult, RunSpec, Standard, Values,
-    ValuesFile, is_pattern, is_secret_name, live_folder, redact_arguments, values,
+    self, Control, Declared, RecordError, RunResult, RunSpec, Standard, Values, ValuesFile, is_pattern, live_folder,
+    values,
 };
 
-/// Variables of ours that every step gets, as programs do not work without them.
-const PASSED: &[&str] = &[
-    "CONDA_PREFIX",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LD_LIBRARY_PATH",
-    "LOGNAME",
-    "PATH",
-    "PYTHONPATH",
-    "SHELL",
-    "TERM",
-    "TMPDIR",
-    "TZ",
-    "USER",
-    "VIRTUAL_ENV",
-];
-/// Those among them on which results depend.
-const KEYED: &[&str] =
-    &["CONDA_PREFIX", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TZ", "VIRTUAL_ENV"];
 /// The variable that names the file that a step may read.
 pub const IN_VARIABLE: &str = "LINEAGE_IN";
 /// The variable that names the file that a step may write.
@@ -371,175 +357,6 @@ impl<'a> Attempt<'a> {
             (around.news)(&News::Line { cell: &self.cell, text: text.trim_end_matches(['\n', '\r']), is_error });
             line.clear();
         }
-    }
-
-    /// What came of the command, and keeps it if it may stand for an equal attempt.
-    fn judge(
-        &self,
-        result: &RunResult,
-        around: &Around<'_>,
-        workspace: &Workspace,
-        matched: BTreeMap<String, String>,
-        why: &str,
-        began: Instant,
-    ) -> Done {
-        let gate_failed = self.step.gate && result.verdict == Some(Outcome::Fail);
-        let end = match result.state {
-            State::Complete if !gate_failed => End::Complete,
-            State::Abort => End::Aborted,
-            _ => End::Failed,
-        };
-        let failure = (end != End::Complete).then(|| failure(result));
-        let mut values = result.values.clone();
-        if let Some(verdict) = result.verdict {
-            values.insert("verdict".to_owned(), json!(verdict.as_str()));
-        }
-        let facts = Facts {
-            took: began.elapsed(),
-            n_inputs: result.event.inputs.len(),
-            n_outputs: result.event.outputs.len(),
-            capture: result.trace.as_ref().map_or("", |trace| trace.completeness.as_str()).to_owned(),
-            why: match (&end, gate_failed) {
-                (End::Complete, _) => why.to_owned(),
-                (_, true) => "its verdict is fail, and it is a gate".to_owned(),
-                _ => result.summary.clone(),
-            },
-            notes: result.notes.clone(),
-            ..Facts::default()
-        };
-        let mut done = Done { end, failure, values, facts, is_unrecorded: result.unrecorded.is_some() };
-        if done.end == End::Complete {
-            self.keep(result, &mut done, around, workspace, matched);
-        }
-        done
-    }
-
-    fn keep(
-        &self,
-        result: &RunResult,
-        done: &mut Done,
-        around: &Around<'_>,
-        workspace: &Workspace,
-        matched: BTreeMap<String, String>,
-    ) {
-        let depends = match evidence::depends(result, &self.spec, &self.inside) {
-            Ok(depends) => depends,
-            Err(why) => {
-                done.facts.notes.push(format!("not kept for reuse: {why}"));
-                return;
-            }
-        };
-        let mut entry = Entry::new(self.known.clone(), self.made_by());
-        // Audits and deployments count only for runs that resume this one.
-        entry.only_resumed = !self.step.cache;
-        let root = &self.spec.cwd;
-        // A name that is no text cannot be looked for again.
-        let relative = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_str().map(str::to_owned);
-        for (path, digest) in depends.read {
-            let Some(path) = relative(&path) else { return };
-            entry.read.push(ReadBytes { path, digest });
-        }
-        entry.read.extend(workspace.document().filter(|_| depends.document));
-        for listing in depends.listed {
-            let Some(path) = relative(&listing.path) else { return };
-            let names = workspace.names(&path, &listing);
-            entry.listed.insert(path, names);
-        }
-        for path in depends.absent {
-            let Some(path) = relative(&path) else { return };
-            entry.absent.push(path);
-        }
-        for path in depends.packages {
-            let Some(path) = relative(&path) else { return };
-            entry.listed.extend(workspace.all_names(&path).map(|names| (path, names)));
-        }
-        for path in depends.programs {
-            let Some(path) = relative(&path) else { return };
-            entry.programs.extend(workspace.mark(&path).map(|mark| (path, mark)));
-        }
-        entry.matched = matched;
-        for output in &result.outputs {
-            let Some(path) = relative(&output.path) else { return };
-            entry.made.push(MadeBytes {
-                executable: restore::is_executable(&output.path),
-                path,
-                digest: output.stored.digest.to_string(),
-                kind: output.kind().to_string(),
-                name: output.name().to_owned(),
-            });
-        }
-        // Whoever reads metrics as a file finds it after a hit as well.
-        let metrics = result.metric_files.iter().find(|(name, _)| name != METRICS_VARIABLE);
-        if let (Some(path), Some((name, digest))) = (self.spec.metrics_file.as_ref().and_then(|p| p.to_str()), metrics)
-        {
-            let (path, digest, name) = (path.to_owned(), digest.clone(), name.clone());
-            entry.made.push(MadeBytes { path, digest, name, kind: "artifact".to_owned(), executable: false });
-        }
-        entry.values.clone_from(&done.values);
-        entry.logs = result.logs.iter().cloned().collect();
-        entry.took_ms = done.facts.took.as_millis() as u64;
-        entry.event = restore::text(&result.event);
-        if let Err(error) = around.cache.keep(&entry, &self.place) {
-            done.facts.notes.push(format!("its results cannot be reused: {error}"));
-        }
-    }
-
-    fn made_by(&self) -> [String; 3] {
-        [self.spec.namespace.clone(), self.name.clone(), self.spec.run_id.clone()]
-    }
-}
-
-/// The environment of a step: what programs need, what the specification names, and its own variables.
-fn variables(ours: &[(OsString, OsString)], spec: &Spec, own: &[(String, String)]) -> Vec<(OsString, OsString)> {
-    let named = |name: &OsString| {
-        let is = |list: &[String]| list.iter().any(|known| name == known.as_str());
-        PASSED.iter().any(|known| name == known) || is(&spec.env) || is(&spec.secrets)
-    };
-    let is_own = |name: &OsString| own.iter().any(|(known, _)| name == known.as_str());
-    let mut variables: Vec<_> = ours.iter().filter(|(name, _)| named(name) && !is_own(name)).cloned().collect();
-    variables.extend(own.iter().map(|(name, value)| (name.into(), value.into())));
-    variables
-}
-
-/// What is known before the step runs, without secrets.
-fn known(spec: &RunSpec, step: &Step, own: &[(String, String)], order: &Order) -> Known {
-    let mut known = Known::default();
-    let (argv, _) = redact_arguments(&spec.argv);
-    known.add("argument", json!(argv));
-    known.add("kind", json!(step.kind.as_str()));
-    let folder = spec.cwd.strip_prefix(&order.folder).unwrap_or(&spec.cwd);
-    known.add("folder", json!(folder.to_string_lossy()));
-    let keyed = |name: &str| KEYED.contains(&name) || spec.recorded_variables.iter().any(|known| known == name);
-    let mut variables: BTreeMap<String, Value> = BTreeMap::new();
-    for (name, value) in &spec.variables {
-        let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
-        if keyed(&name) || own.iter().any(|(own, _)| *own == name) {
-            variables.insert(name.to_string(), masked(spec, &name, &value));
-        }
-    }
-    known.add("variable", json!(variables));
-    let patterns = |list: &[Declared]| -> Vec<String> { list.iter().map(Declared::to_string).collect() };
-    known.add("declared input", json!(patterns(&spec.inputs)));
-    known.add("declared output", json!(patterns(&spec.outputs)));
-    known.add("metrics file", json!(spec.metrics_file));
-    known.add("platform", json!(format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)));
-    known
-}
-
-/// The value of a variable, unless its name or the specification says that it is a secret.
-fn masked(spec: &RunSpec, name: &str, value: &str) -> Value {
-    let secret = is_secret_name(name) || spec.secrets.iter().any(|secret| secret == name);
-    if secret { json!(REDACTED) } else { json!(value) }
-}
-
-/// How an attempt failed, for the classes of a retry.
-fn failure(result: &RunResult) -> Failure {
-    match (result.cause, result.exit_code) {
-        (Some(Cause::Timeout), _) => Failure::Timeout,
-        (Some(Cause::OutOfMemory), _) => Failure::Oom,
-        (_, code) if code > 128 => Failure::Signal,
-        (_, code) if result.n_missing > 0 && code == 1 => Failure::Output,
-        (_, code) => Failure::Exit(code),
     }
 }
 

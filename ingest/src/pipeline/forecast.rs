@@ -11,9 +11,9 @@ use super::attempt::Attempt;
 use super::cache::{Entry, Lookup};
 use super::flow::{Cause, Cell, End, Flow};
 use super::merged::Merged;
+use super::order::{Around, Order};
 use super::plan::Plan;
 use super::record::step_run;
-use super::run::{Around, Order};
 use super::scopes::{Scopes, Surround};
 use super::spec::Spec;
 

@@ -6,7 +6,8 @@ use lineage_store::time::Time;
 use serde_json::{Map, Value, json};
 
 use super::flow::{Cause, End};
-use super::run::{Order, Report, Row};
+use super::news::{Report, Row};
+use super::order::Order;
 use super::spec::Spec;
 use crate::run::{Note, RunLock, here};
 

@@ -1,244 +1,30 @@
 //! A run of a pipeline: starts what may start, waits for what runs, and tells both as events.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use lineage_store::artifact::Artifacts;
-use lineage_store::digest::Blake3;
-use lineage_store::event::{EntityKind, Event, State};
+use lineage_store::event::State;
 use lineage_store::time::Time;
 use serde_json::Value;
 
 use super::attempt::{Attempt, Done};
-use super::cache::Cache;
 use super::flow::{Cause, Cell, End, Flow};
 use super::merged::Merged;
-use super::plan::{Capacity, Plan};
+use super::news::{Facts, News, Report, Row};
+use super::order::{Around, Order, OrderError};
+use super::plan::Plan;
 use super::record;
 use super::record::step_run;
 use super::room::{Held, Room, by_urgency};
 use super::scopes::{Scopes, Surround};
 use super::spec::Spec;
 use super::step::{Failure, Step};
-use crate::run::{Control, Ground, Notice, RecordError, RunSpec, Values, secret_in};
-
-/// What is to be run, and how.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// The id of the run; unique within the namespace.
-    pub run_id: String,
-    /// The runs that it resumes, the latest first.
-    pub resumes: Vec<String>,
-    /// The parameters.
-    pub params: Values,
-    /// The folder of the specification, in which steps run.
-    pub folder: PathBuf,
-    /// The name of the file of the specification.
-    pub file: String,
-    /// The text of the specification.
-    pub text: String,
-    /// What every step shares: namespace, actor, environment, store.
-    pub base: RunSpec,
-    /// The most steps at a time.
-    pub jobs: u64,
-    /// What the machine can give.
-    pub capacity: Capacity,
-    /// Whether results may be reused.
-    pub reuse: bool,
-    /// Steps that run in any case.
-    pub refresh: BTreeSet<String>,
-    /// Steps that are left out.
-    pub left_out: BTreeSet<String>,
-    /// Deployments that may run again although it is not known whether they took effect.
-    pub redo: BTreeSet<String>,
-}
-
-/// The bytes that are known by a digest: kind, namespace and name.
-pub type KnownBytes<'a> = &'a (dyn Fn(&Blake3) -> Option<(EntityKind, String, String)> + Sync);
-
-/// What a run of a pipeline asks of the program around it.
-#[derive(Clone, Copy)]
-pub struct Around<'a> {
-    /// The artifacts of the store.
-    pub artifacts: &'a Artifacts,
-    /// Results of earlier runs.
-    pub cache: &'a Cache,
-    /// What a digest is known as.
-    pub known: KnownBytes<'a>,
-    /// Makes events durable, all of them at once.
-    pub record: &'a (dyn Fn(&[Event]) -> Result<(), RecordError> + Sync),
-    /// The clock.
-    pub clock: &'a (dyn Fn() -> Time + Sync),
-    /// Whether a step of this run, or of one that it resumes, is approved, as the events say.
-    pub approved: &'a (dyn Fn(&Step, &str) -> bool + Sync),
-    /// How a deployment of an earlier run ended, by the id of its run: `None` if it never began.
-    pub earlier: &'a (dyn Fn(&str) -> Option<State> + Sync),
-    /// What happens, for those who watch.
-    pub news: &'a (dyn Fn(&News<'_>) + Sync),
-}
-
-/// What happens in a run.
-#[derive(Debug)]
-pub enum News<'a> {
-    /// An attempt begins.
-    Started {
-        /// The step and its branch.
-        cell: &'a Cell,
-        /// The attempt, from 1.
-        attempt: u32,
-        /// How long it took the last time.
-        expected: Option<Duration>,
-        /// Why its earlier results are not reused.
-        why: &'a str,
-    },
-    /// It said a line.
-    Line {
-        /// The step and its branch.
-        cell: &'a Cell,
-        /// Without the end of the line.
-        text: &'a str,
-        /// Whether it was said on standard error.
-        is_error: bool,
-    },
-    /// It failed and will be tried again.
-    Retrying {
-        /// The step and its branch.
-        cell: &'a Cell,
-        /// How it failed.
-        why: &'a str,
-        /// How long it waits.
-        delay: Duration,
-    },
-    /// A step ended, or never began.
-    Ended(&'a Row),
-}
-
-/// How one step ended in one branch.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// The step and its branch.
-    pub cell: Cell,
-    /// The id of its run.
-    pub run: String,
-    /// How it ended.
-    pub end: End,
-    /// Whether earlier results were reused.
-    pub cached: bool,
-    /// How long it took.
-    pub took: Duration,
-    /// How many things it read and wrote.
-    pub n_inputs: usize,
-    /// How many things it wrote.
-    pub n_outputs: usize,
-    /// How far it was observed: `complete`, `partial`, `declared`, `none`; empty if it did not run.
-    pub capture: String,
-    /// Why it ran, was reused, or ended as it did.
-    pub why: String,
-    /// What the caller should see.
-    pub notes: Vec<String>,
-}
-
-/// What came of a run.
-#[derive(Debug)]
-pub struct Report {
-    /// Complete, fail or abort.
-    pub state: State,
-    /// Whether steps wait for an approval.
-    pub is_parked: bool,
-    /// Whether it was stopped from outside.
-    pub is_stopped: bool,
-    /// Every step in every branch, in the order of the specification.
-    pub rows: Vec<Row>,
-    /// Values that all last steps agree on.
-    pub values: Values,
-    /// How long it took.
-    pub took: Duration,
-    /// Whether events wait in the spool or were not recorded.
-    pub unrecorded: u64,
-}
-
-/// Why a run did not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum OrderError {
-    /// Its start could not be made durable.
-    #[error("the start of the run could not be recorded, so nothing was started: {0}")]
-    NotRecorded(RecordError),
-    /// Its specification could not be stored.
-    #[error("the specification cannot be stored: {0}")]
-    Store(#[from] lineage_store::StoreError),
-    /// The value of a secret would be kept.
-    #[error(
-        "the value of {name} stands in the specification or in a parameter, where it would be kept; \
-         let the steps read the variable {name} itself"
-    )]
-    Secret {
-        /// The variable.
-        name: String,
-    },
-    /// A secret cannot be told from other text.
-    #[error("{0}")]
-    Unmaskable(crate::run::RunError),
-    /// Its lock could not be taken.
-    #[error("the lock of the run could not be taken, so nothing was started: {0}")]
-    Lock(#[source] std::io::Error),
-}
-
-/// Stops a run from outside: from another thread, or a signal.
-#[derive(Debug, Default)]
-pub struct Stop {
-    state: Mutex<Stopping>,
-}
-
-#[derive(Debug, Default)]
-struct Stopping {
-    is_asked: bool,
-    wake: Option<Sender<Message>>,
-    running: HashMap<Cell, Arc<Control>>,
-}
-
-impl Stop {
-    /// Tells of a signal: nothing more is started, and what runs is told of it. False if no run goes on.
-    pub fn tell(&self, notice: Notice) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(wake) = state.wake.clone() else { return false };
-        if matches!(notice, Notice::Signal { .. }) {
-            state.is_asked = true;
-            // The run may be over at this instant.
-            wake.send(Message::Stop).ok();
-        }
-        for control in state.running.values() {
-            control.tell(notice);
-        }
-        true
-    }
-
-    fn is_asked(&self) -> bool {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_asked
-    }
-
-    fn listen(&self, wake: Option<Sender<Message>>) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).wake = wake;
-    }
-
-    fn running(&self, cell: &Cell, control: Option<Arc<Control>>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match control {
-            Some(control) => drop(state.running.insert(cell.clone(), control)),
-            None => drop(state.running.remove(cell)),
-        }
-    }
-}
-
-/// What the thread of a run hears.
-enum Message {
-    Done(Cell, Box<Done>),
-    Stop,
-}
+use super::stop::{Message, Stop};
+use crate::run::{Control, Ground, Notice, secret_in};
 
 /// Runs a pipeline to its end.
 pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop: &Stop) -> Result<Report, OrderError> {
@@ -607,21 +393,3 @@ impl<'a> Conductor<'a> {
 
 /// The number of SIGTERM, which POSIX does not fix but every system shares.
 const SIGTERM: i32 = 15;
-
-/// What is known of a cell that ended.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
-    pub(super) cached: bool,
-    pub(super) took: Duration,
-    pub(super) n_inputs: usize,
-    pub(super) n_outputs: usize,
-    pub(super) capture: String,
-    pub(super) why: String,
-    pub(super) notes: Vec<String>,
-}
-
-impl Facts {
-    pub(super) fn because(why: &str) -> Self {
-        Self { why: why.to_owned(), ..Self::default() }
-    }
-}

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::flow::{Cell, Flow};
 use super::merged::Merged;
+use super::order::Order;
 use super::plan::Plan;
-use super::run::Order;
 use super::spec::Spec;
 use super::step::Over;
 use super::template::Name;
