@@ -487,3 +487,68 @@ fn steps_do_not_read_what_is_meant_for_others() {
     sandbox.run_with(["run", "--", "sh", "-c", "cat > plain.txt"], b"typed").code(0);
     assert_eq!(fs::read_to_string(sandbox.path().join("plain.txt")).unwrap(), "typed");
 }
+
+#[test]
+fn the_first_thing_that_differs_is_named_whatever_it_is() {
+    let sandbox = sandbox(&[]);
+    sandbox.write("bin/tool", "#!/bin/sh\necho one\n");
+    let tool = sandbox.path().join("bin/tool");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&tool, executable).unwrap();
+    let text = |kind: &str| {
+        format!(
+            "[pipeline]\nname = \"d\"\n[params]\nlr = 0.5\n[defaults]\nenv = [\"MODE\"]\n\
+             [[step]]\nid = \"param\"\nshell = \"cat $LINEAGE_IN > p.txt\"\noutputs = [\"p.txt\"]\n\
+             [[step]]\nid = \"variable\"\nshell = \"echo $MODE > v.txt\"\noutputs = [\"v.txt\"]\n\
+             [[step]]\nid = \"kind\"\nkind = \"{kind}\"\nshell = \"cat bin/tool > k.txt\"\ninputs = [\"bin/tool\"]\noutputs = [\"k.txt\"]\n"
+        )
+    };
+    sandbox.write("d.toml", text("transform"));
+    let run = |mode: &str, arguments: &[&str]| {
+        let mut command = sandbox.command([&["--json", "run", "d.toml"], arguments].concat());
+        ended(&Ran::of(command.env("MODE", mode)))
+    };
+    run("a", &[]);
+    let all_reused = run("a", &[]);
+    assert!(states(&all_reused).iter().all(|state| state.ends_with("reused")), "{all_reused}");
+    let other = run("a", &["-p", "lr=0.25"]);
+    assert_eq!(why(&other, "param"), "LINEAGE_IN params lr was 0.5 and is 0.25");
+    assert_eq!(states(&other)[1..], ["variable reused", "kind reused"]);
+    assert_eq!(why(&run("b", &[]), "variable"), "variable MODE was \"a\" and is \"b\"");
+    sandbox.write("d.toml", text("evaluation"));
+    assert_eq!(why(&run("b", &[]), "kind"), "kind was \"transform\" and is \"evaluation\"");
+    sandbox.write("bin/tool", "#!/bin/sh\necho two\n");
+    assert_eq!(why(&run("b", &[]), "kind"), "bin/tool changed");
+}
+
+#[test]
+fn runs_that_go_on_are_listed_with_their_steps() {
+    let sandbox = sandbox(&[]);
+    // The step waits until somebody reads what it writes.
+    let fifo = sandbox.path().join("gate");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    sandbox.write("g.toml", "[pipeline]\nname = \"g\"\n[[step]]\nid = \"wait\"\nshell = \"echo in; echo on > gate\"\n");
+    let mut child = sandbox
+        .command(["run", "g.toml"])
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let running = || {
+        let told = sandbox.run(["--json", "ps", "-n", "0"]).json();
+        let jobs = told["running"].as_array().unwrap().iter().map(|run| run["job"].as_str().unwrap().to_owned());
+        let mut jobs: Vec<String> = jobs.collect();
+        jobs.sort();
+        jobs
+    };
+    // It ends as soon as the step runs; a pipeline that never comes to it would be a bug that ends the loop, too.
+    while running() != ["g", "g.wait"] {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+    }
+    let whole = sandbox.run(["ps", "-n", "0", "--job", "g", "--quiet"]);
+    assert!(whole.done().trim().starts_with("r-") && !whole.stdout.trim().contains('.'), "{whole}");
+    sandbox.run(["run", "g.toml"]).fails(6, "runs already");
+    assert_eq!(fs::read_to_string(&fifo).unwrap(), "on\n");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(running(), Vec::<String>::new());
+}

@@ -86,6 +86,8 @@ pub struct Launch {
     pub workspace: PathBuf,
     /// By which files get their roles.
     pub rules: Rules,
+    /// A file that is data whatever the rules say, by its real path.
+    pub document: Option<PathBuf>,
     /// The ways to observe that are tried, in this order.
     pub(super) ways: &'static [Way],
 }
@@ -105,6 +107,7 @@ impl Launch {
             group: Group::default(),
             mode: CaptureMode::default(),
             rules: Rules::default(),
+            document: None,
             ways: &Way::ALL,
         }
     }

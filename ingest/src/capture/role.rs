@@ -180,13 +180,21 @@ pub(super) struct Roles {
     rules: Rules,
     index: Index,
     workspace: PathBuf,
+    /// A file that is data whatever the rules say.
+    document: Option<PathBuf>,
     /// Whether a folder holds a file that a rule asks for.
     holds: HashMap<PathBuf, Option<Role>>,
 }
 
 impl Roles {
     pub(super) fn new(rules: Rules, workspace: PathBuf) -> Self {
-        Self { index: Index::of(&rules.rules), rules, workspace, holds: HashMap::new() }
+        Self { index: Index::of(&rules.rules), rules, workspace, document: None, holds: HashMap::new() }
+    }
+
+    /// With a file that is data whatever the rules say.
+    pub(super) fn with_document(mut self, document: Option<PathBuf>) -> Self {
+        self.document = document;
+        self
     }
 
     pub(super) fn hash(&self) -> &str {
@@ -195,6 +203,9 @@ impl Roles {
 
     /// The role of an absolute path without `.` and `..`.
     pub(super) fn of(&mut self, path: &Path) -> Role {
+        if self.document.as_deref() == Some(path) {
+            return Role::Data;
+        }
         let whole = path.as_os_str().as_bytes();
         // What lies above the workspace says nothing about the files in it.
         let below = path.strip_prefix(&self.workspace).ok().filter(|_| self.workspace.parent().is_some());

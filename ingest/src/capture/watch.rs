@@ -80,7 +80,8 @@ impl Way {
             return Err(Failed::Watch("the probe has a null byte".to_owned()));
         };
         image.set_gate(Some(Gate { socket: theirs.into(), filter, action: self.action(), probe: text }));
-        let observer = Observer::new(Roles::new(launch.rules.clone(), launch.workspace.clone()));
+        let roles = Roles::new(launch.rules.clone(), launch.workspace.clone()).with_document(launch.document.clone());
+        let observer = Observer::new(roles);
         let (stop, end) = (Arc::new(AtomicBool::new(false)), Arc::new(End::default()));
         let (tell, pid) = mpsc::sync_channel(1);
         let work = {

@@ -289,6 +289,9 @@ impl<'a> Attempt<'a> {
         document["attempt"] = json!(self.number);
         self.inside = scratch.folder.join("in.json");
         fs::write(&self.inside, document.to_string())?;
+        // By this name it is seen.
+        self.inside = self.inside.canonicalize()?;
+        self.spec.document = Some(self.inside.clone());
         let out = scratch.folder.join("out");
         for output in self.spec.outputs.iter().filter(|output| !is_pattern(&output.pattern)) {
             if let Some(folder) = self.spec.cwd.join(&output.pattern).parent() {

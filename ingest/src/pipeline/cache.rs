@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::known::Known;
 use super::workspace::Workspace;
-use crate::run::Values;
+use crate::run::{Values, installed};
 
 /// The version of entries and of the rules that make keys; another version is never a hit.
 pub(super) const FORMAT: u32 = 2;
@@ -66,6 +66,12 @@ pub struct Entry {
     pub programs: BTreeMap<String, String>,
     /// Folders that it listed, with the digest of their sorted names.
     pub listed: BTreeMap<String, String>,
+    /// Folders of installed packages, with the packages that it loaded from them and their versions.
+    #[serde(default)]
+    pub packages: BTreeMap<String, BTreeMap<String, String>>,
+    /// What it could read of us, to tell later what in it is other; empty if it was large.
+    #[serde(default)]
+    pub document: String,
     /// What it made.
     pub made: Vec<MadeBytes>,
     /// The values that it passed on.
@@ -98,6 +104,8 @@ impl Entry {
             absent: Vec::new(),
             programs: BTreeMap::new(),
             listed: BTreeMap::new(),
+            packages: BTreeMap::new(),
+            document: String::new(),
             made: Vec::new(),
             values: Values::new(),
             metrics: Values::new(),
@@ -236,7 +244,10 @@ fn differs(entry: &Entry, present: &Workspace, artifacts: &Artifacts) -> Option<
     for read in &entry.read {
         match present.digest(&read.path) {
             Some(digest) if digest == read.digest => {}
-            Some(_) => return Some(format!("{} changed", read.path)),
+            Some(_) => {
+                let why = present.document_difference(&read.path, &entry.document);
+                return Some(why.unwrap_or_else(|| format!("{} changed", read.path)));
+            }
             None => return Some(format!("{} is gone", read.path)),
         }
     }
@@ -251,6 +262,10 @@ fn differs(entry: &Entry, present: &Workspace, artifacts: &Artifacts) -> Option<
         return Some(format!("{pattern} matches other files"));
     }
     if let Some((path, _)) = entry.listed.iter().find(|(path, names)| !present.has_names(path, names)) {
+        if let Some(used) = entry.packages.get(path) {
+            let now = entry.packages.keys().flat_map(|folder| installed(&present.at(folder))).collect();
+            return Some(package_difference(path, used, &now));
+        }
         let path = if path.is_empty() { "." } else { path };
         return Some(format!("the files in {path} are others"));
     }
@@ -261,6 +276,18 @@ fn differs(entry: &Entry, present: &Workspace, artifacts: &Artifacts) -> Option<
         }
     }
     None
+}
+
+/// The first package that is another, or that packages are.
+fn package_difference(folder: &str, used: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> String {
+    for (name, then) in used {
+        match now.get(name) {
+            Some(now) if now == then => {}
+            Some(now) => return format!("the package {name} was {then} and is {now}"),
+            None => return format!("the package {name} {then} is gone"),
+        }
+    }
+    format!("the packages in {folder} are others")
 }
 
 /// Whether the store has the bytes of a digest, with every file of a folder.

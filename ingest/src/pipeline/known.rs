@@ -36,7 +36,7 @@ impl Known {
 }
 
 /// A difference of one thing that is known; of lists, the first element.
-fn told(name: &str, before: Option<&Value>, now: Option<&Value>) -> String {
+pub(super) fn told(name: &str, before: Option<&Value>, now: Option<&Value>) -> String {
     if let (Some(Value::Array(a)), Some(Value::Array(b))) = (before, now)
         && let Some(at) = (0..a.len().max(b.len())).find(|at| a.get(*at) != b.get(*at))
     {

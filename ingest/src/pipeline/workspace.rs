@@ -14,12 +14,15 @@ use serde_json::Value;
 
 use super::cache::ReadBytes;
 use super::forecast::Restored;
+use super::known::told;
 use super::later::Later;
 use crate::capture::Listing;
 use crate::run::{Declared, Ground, expand, is_pattern, mark};
 
 /// What stands before the digest of all names of a folder.
 const ALL: &str = "all ";
+/// So much of a document is kept to tell what in it is other.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// The files of a workspace as they are now; each is hashed at most once.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub struct Workspace {
     hashed: RefCell<HashMap<String, Option<String>>>,
     /// What is read from us rather than from a file: its name and digest.
     document: Option<ReadBytes>,
+    /// Its text, unless it is large.
+    text: Option<String>,
     /// What knows large files from earlier steps.
     ground: Option<Arc<Ground>>,
     /// What comes and goes with the pipeline itself.
@@ -43,6 +48,7 @@ impl Workspace {
             root,
             hashed: RefCell::default(),
             document: None,
+            text: None,
             ground: None,
             later: Later::default(),
             restored: Vec::new(),
@@ -63,8 +69,10 @@ impl Workspace {
 
     /// With a document of ours under a name that no file has.
     pub(super) fn with_document(mut self, name: &str, document: &Value) -> Self {
-        let digest = Blake3::of(document.to_string().as_bytes()).to_string();
+        let text = document.to_string();
+        let digest = Blake3::of(text.as_bytes()).to_string();
         self.document = Some(ReadBytes { path: name.to_owned(), digest });
+        self.text = Some(text).filter(|text| text.len() <= TEXT_BYTES_MAX);
         self
     }
 
@@ -83,9 +91,30 @@ impl Workspace {
         self
     }
 
+    /// What in the document is other than in an earlier one, if this is its name and both are known.
+    pub(super) fn document_difference(&self, name: &str, before: &str) -> Option<String> {
+        let now = serde_json::from_str(self.text.as_ref().filter(|_| self.is_document(name))?).ok()?;
+        let before = serde_json::from_str(before).ok()?;
+        Some(told(name, Some(&before), Some(&now)))
+    }
+
+    fn is_document(&self, name: &str) -> bool {
+        self.document.as_ref().is_some_and(|document| document.path == name)
+    }
+
+    /// The text of the document, unless it is large.
+    pub(super) fn document_text(&self) -> String {
+        self.text.clone().unwrap_or_default()
+    }
+
     /// The document, as a thing that was read.
     pub(super) fn document(&self) -> Option<ReadBytes> {
         self.document.clone()
+    }
+
+    /// A path as it is on disk.
+    pub(super) fn at(&self, path: &str) -> PathBuf {
+        self.root.join(path)
     }
 
     /// What declared patterns match: the digest of the names of each.

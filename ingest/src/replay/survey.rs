@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use lineage_store::artifact::Artifacts;
@@ -13,7 +12,7 @@ use lineage_store::event::Kind;
 use serde_json::Value;
 
 use super::recorded::Recorded;
-use crate::run::{REDACTED, is_recorded, mark, platform};
+use crate::run::{REDACTED, installed, is_recorded, mark, platform};
 
 /// What there is now.
 #[derive(Clone, Copy)]
@@ -330,17 +329,6 @@ pub(super) fn is_kept(digest: &Blake3, artifacts: &Artifacts) -> bool {
         Some(Ok(None)) => true,
         _ => false,
     }
-}
-
-/// The Python packages in a folder: name and version.
-fn installed(folder: &Path) -> BTreeMap<String, String> {
-    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let package = |file: OsString| {
-        let file = file.to_string_lossy();
-        let (name, version) = file.strip_suffix(".dist-info")?.rsplit_once('-')?;
-        Some((name.to_owned(), version.to_owned()))
-    };
-    files.filter_map(package).collect()
 }
 
 impl Recorded {

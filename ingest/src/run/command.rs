@@ -92,6 +92,7 @@ pub(super) fn run(
     (launch.stdin, launch.stdout, launch.stderr) = (stdin, stdout, stderr);
     (launch.group, launch.mode) = (group, spec.mode);
     (launch.workspace, launch.rules) = (spec.workspace_root.clone(), spec.rules.clone());
+    launch.document.clone_from(&spec.document);
 
     // Without one the next command does its work.
     let keeper = spec.keeper.as_ref().and_then(|program| Keeper::start(program, &spec.run_id).ok());

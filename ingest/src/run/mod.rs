@@ -21,6 +21,7 @@ mod metrics;
 mod observed;
 mod orphan;
 mod outcome;
+mod packages;
 mod places;
 mod process;
 mod record;
@@ -60,6 +61,7 @@ pub(crate) use lock::{RunLock, here, live_folder};
 pub use log::{Cut, LOG_BYTES_MAX, LOG_BYTES_MIN, Live, LogReader, Piece};
 pub(crate) use observed::mark;
 pub use orphan::orphaned;
+pub(crate) use packages::installed;
 pub use process::RUN_VARIABLE;
 pub use redact::{REDACTED, is_secret_name, redact_arguments, redact_text};
 pub use secret::SECRET_BYTES_MIN;
@@ -175,6 +177,8 @@ pub struct RunSpec {
     pub given: Vec<Input>,
     /// Where it may write values.
     pub values: Option<ValuesFile>,
+    /// A file of ours that it may read, by its real path: whether it did is observed, and none of its inputs.
+    pub document: Option<PathBuf>,
     /// Further facets of its first event.
     pub facets: Map<String, Value>,
     /// Where signals are told of while the command runs.
@@ -223,6 +227,7 @@ impl RunSpec {
             attempt: None,
             given: Vec::new(),
             values: None,
+            document: None,
             facets: Map::new(),
             control: Arc::default(),
         }

@@ -211,6 +211,7 @@ impl Covered {
                 Source::Many { files, .. } => covered.files.extend(files.iter().map(|file| whole(file))),
             }
         }
+        covered.files.extend(run.spec.document.clone());
         // Metrics are told as metrics.
         let metrics = run.spec.metrics_file.as_ref().map(|file| whole(&run.spec.cwd.join(file)));
         for path in metrics.into_iter().chain(run.metrics_log.clone()) {

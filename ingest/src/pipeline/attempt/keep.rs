@@ -84,7 +84,10 @@ impl Attempt<'_> {
             let Some(path) = relative(&path) else { return };
             entry.read.push(ReadBytes { path, digest });
         }
-        entry.read.extend(workspace.document().filter(|_| depends.document));
+        if depends.document {
+            entry.read.extend(workspace.document());
+            entry.document = workspace.document_text();
+        }
         for listing in depends.listed {
             let Some(path) = relative(&listing.path) else { return };
             let names = workspace.names(&path, &listing);
@@ -96,6 +99,8 @@ impl Attempt<'_> {
         }
         for path in depends.packages {
             let Some(path) = relative(&path) else { return };
+            let used = result.trace.as_ref().map(|trace| trace.packages.clone()).unwrap_or_default();
+            entry.packages.insert(path.clone(), used);
             entry.listed.extend(workspace.all_names(&path).map(|names| (path, names)));
         }
         for path in depends.programs {
