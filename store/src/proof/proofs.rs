@@ -183,10 +183,10 @@ impl Proofs {
             return Ok(Advanced::Current(latest));
         }
         let Some(_lock) = self.checkpoints.lock()? else { return Ok(Advanced::Busy) };
-        // Another process may have signed meanwhile.
+        // Another process may have signed meanwhile, also more than there was when the head was read.
         let latest = self.checkpoints.latest()?;
         let mut edge = self.edge_of(latest.as_ref(), signer)?;
-        if edge.size() == count {
+        if edge.size() >= count {
             return Ok(Advanced::Current(latest));
         }
         self.grow(&mut edge, count, durable)?;
