@@ -262,12 +262,17 @@ impl ArtifactList {
 
     /// Reads the rows, newest first; `sent` reads what an event kept of a request.
     pub fn rows(&self, sent: &dyn Fn(u64) -> Result<Option<String>>) -> Result<Vec<ArtifactRow>> {
-        let mut rows = Vec::new();
+        let (mut rows, mut seen) = (Vec::new(), BTreeSet::new());
         for part in &self.parts {
             let text = sent(part.chunk.position)?.unwrap_or_default();
             let list: Vec<Sent> = serde_json::from_str(&text).unwrap_or_default();
-            let wanted = |row: &Sent| part.name.as_ref().is_none_or(|name| *name == row.name);
-            rows.extend(list.into_iter().zip(0..).filter(|(row, _)| wanted(row)).map(|(row, n)| part.row(row, n)));
+            for (row, n) in list.into_iter().zip(0..) {
+                let is_wanted = part.name.as_ref().is_none_or(|name| *name == row.name);
+                // Of requests that came at the same time, the one that was recorded first counts.
+                if is_wanted && seen.insert((part.place.within(), row.attempt_id, row.name.clone())) {
+                    rows.push(part.row(row, n));
+                }
+            }
         }
         rows.sort_by_key(|row: &ArtifactRow| std::cmp::Reverse(row.ts_epoch));
         Ok(rows)

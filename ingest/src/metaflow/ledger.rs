@@ -136,6 +136,9 @@ impl Ledger {
         let (told, n_rows) = Told::kept(kept.sent.as_deref());
         let follows = kept.follows.as_ref().map(|follows| follows.iter().map(|spec| self.text(spec)).collect());
         let id = self.n_metadata + 1;
+        // Of a run that is resumed, and of tasks that are cloned, only the first one is told where it stands.
+        let end = told.resumed(place).and_then(|run| self.run_at(&run)?.end.clone());
+        let path = told.origin(place).and_then(|task| Some(self.task_at(&task)?.path.clone()));
         let Some(run) = self.run_mut(place) else { return };
         let Some(task) = run.steps.get_mut(&place.step).and_then(|step| step.tasks.get_mut(&place.task)) else {
             return;
@@ -147,16 +150,14 @@ impl Ledger {
             task.attempts.insert(attempt, ok);
         }
         task.follows = follows.unwrap_or_else(|| std::mem::take(&mut task.follows));
-        if let Some(path) = &told.path {
-            task.path.clone_from(path);
+        if let Some(path) = told.path.or(path) {
+            task.path = path;
         }
         if told.is_done && !task.is_finished && task.attempts.get(&attempt) != Some(&false) {
             task.is_finished = true;
             run.finished.add(&task.path, place.step.as_str().into(), place.task.as_str().into());
         }
-        if told.end.is_some() {
-            run.end = told.end;
-        }
+        run.end = told.end.or(run.end.take()).or(end);
         self.n_metadata += n_rows as u64;
     }
 

@@ -88,8 +88,10 @@ pub(super) struct Told {
     pub(super) path: Option<String>,
     /// The name of the last step of the flow.
     pub(super) end: Option<String>,
-    /// Run and task that this one was cloned from.
-    origin: (Option<String>, Option<String>),
+    /// The run that is resumed.
+    resumed: Option<String>,
+    /// The task of that run that this one was cloned from.
+    cloned: Option<String>,
     software: serde_json::Map<String, Value>,
     code: serde_json::Map<String, Value>,
     user: Option<String>,
@@ -114,8 +116,8 @@ impl Told {
                 "attempt-done" => told.is_done = true,
                 "foreach-execution-path" => told.path = Some(text),
                 "end_step" => told.end = Some(text),
-                "origin-run-id" => told.origin.0 = Some(text),
-                "origin-task-id" => told.origin.1 = Some(text),
+                "origin-run-id" => told.resumed = Some(text),
+                "origin-task-id" => told.cloned = Some(text),
                 "python_version" => drop(told.software.insert("python".to_owned(), text.into())),
                 "metaflow_version" => drop(told.software.insert("metaflow".to_owned(), text.into())),
                 "script-name" => drop(told.code.insert("script".to_owned(), text.into())),
@@ -139,6 +141,16 @@ impl Told {
                 self.code.insert(name.to_owned(), value.clone());
             }
         }
+    }
+
+    /// The run that the run of a task resumes.
+    pub(super) fn resumed(&self, place: &Place) -> Option<Place> {
+        Some(place.clone().run(self.resumed.clone()?))
+    }
+
+    /// The task that a task was cloned from.
+    pub(super) fn origin(&self, place: &Place) -> Option<Place> {
+        Some(self.resumed(place)?.task(self.cloned.clone()?))
     }
 
     /// The attempt that they speak of: where they name none, the newest that told how it ended.
@@ -211,11 +223,8 @@ impl Ledger {
 
     /// The tasks that an attempt follows when it begins; one that was cloned follows what it was cloned from.
     fn follows(&self, place: &Place, task: &Task, told: &Told) -> Vec<String> {
-        if let (Some(run), Some(origin)) = &told.origin {
-            let cloned = place.clone().run(run).task(origin);
-            if self.task_at(&cloned).is_some() {
-                return vec![cloned.within()];
-            }
+        if let Some(origin) = told.origin(place).filter(|origin| self.task_at(origin).is_some()) {
+            return vec![origin.within()];
         }
         let path = told.path.as_deref().unwrap_or(&task.path);
         self.run_at(place).map(|run| run.before(place, path)).unwrap_or_default()

@@ -169,6 +169,52 @@ fn a_clone_follows_what_it_was_cloned_from_and_makes_nothing() {
 }
 
 #[test]
+fn in_a_resumed_run_loops_and_the_last_step_are_known_from_the_first() {
+    let (mut world, run) = World::begin("F");
+    let parameters = world.schedule(&run, "_parameters");
+    world.metadata(&parameters, 0, &[("end_step", "finish"), ("attempt-done", "0")]);
+    let origins: Vec<Place> = (0..2).map(|_| world.schedule(&run, "work")).collect();
+    for (i, task) in origins.iter().enumerate() {
+        world.finish(task, Some(&format!("work:{i}")), &[("y", 10 + i as u8)]);
+    }
+    let again = world.run("F");
+    for origin in &origins {
+        let clone = world.schedule(&again, "work");
+        let rows = [("origin-task-id", origin.task.as_str()), ("origin-run-id", &run.run), ("attempt", "0")];
+        world.metadata(&clone, 0, &rows);
+        world.metadata(&clone, 0, &[("attempt_ok", "True"), ("attempt-done", "0")]);
+        world.artifacts(&clone, 0, &[("y", 10 + u8::from(origin.task == origins[1].task))]);
+    }
+    let next = world.schedule(&again, "next");
+    assert_eq!(inputs(&world.finish(&next, Some("work:1"), &[])), ["F/y=0b"]);
+    let last = world.schedule(&again, "finish");
+    world.finish(&last, None, &[]);
+    let ended = |run: &Place| {
+        let name = format!("F/{}", run.run);
+        world.events.iter().any(|event| event.run.as_ref() == Some(&name) && event.state == State::Complete)
+    };
+    assert!(ended(&again) && !ended(&run));
+}
+
+#[test]
+fn the_first_of_two_artifacts_of_one_name_counts() {
+    let (mut world, run) = World::begin("F");
+    let task = world.schedule(&run, "start");
+    let plan = |ledger: &Ledger, digest| {
+        let body = json!([{ "name": "x", "sha": sha(digest) }]).to_string();
+        ledger.add_artifacts(&task, body.as_bytes(), &Writer { caller: "x", kinds: &Kinds::default() }).expect("rows")
+    };
+    // Both are planned before either is recorded.
+    let both = [plan(&world.ledger, 1), plan(&world.ledger, 2)];
+    for (event, _) in both.into_iter().flat_map(|planned| planned.events) {
+        world.apply(event);
+    }
+    let list = world.ledger.artifacts(&task, Wanted::default());
+    let rows = list.rows(&|position| Ok(kept(&world.events[position as usize]).sent)).expect("rows");
+    assert_eq!(serde_json::to_value(rows).expect("JSON").as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn what_a_failed_attempt_left_is_partial_and_the_next_attempt_counts() {
     let (mut world, run) = World::begin("F");
     let task = world.schedule(&run, "work");
