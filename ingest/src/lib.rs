@@ -5,6 +5,7 @@ pub mod delivery;
 pub mod file;
 pub mod marquez;
 pub mod metaflow;
+pub mod mlflow;
 pub mod openlineage;
 pub mod pipeline;
 pub mod replay;

@@ -8,6 +8,7 @@ mod clients;
 mod documents;
 mod marquez;
 mod metaflow;
+mod mlflow;
 mod mutations;
 mod replay;
 mod storm;

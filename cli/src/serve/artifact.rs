@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::access::Rule;
+use super::app::App;
 use super::endpoint::{Endpoint, Method};
 use super::limits;
 use super::pipe::pipe;
@@ -85,7 +86,12 @@ async fn head(call: Call) -> Reply {
 
 async fn get(call: Call) -> Reply {
     let digest = digest(&call)?;
-    let opened = call.app.read(move |app| {
+    send_verified(&call.app, digest).await
+}
+
+/// The bytes of an artifact, sent as they are taken.
+pub(super) async fn send_verified(app: &Arc<App>, digest: Blake3) -> Reply {
+    let opened = app.read(move |app| {
         let store = app.session.store.artifacts();
         let file = store.open_verified(&digest).map_err(|error| Refused::store(&error))?;
         Ok((file, store.size(&digest).ok_or_else(|| missing(&digest))?))
@@ -137,26 +143,43 @@ impl Read for Received {
     }
 }
 
-async fn put(mut call: Call, uploads: Arc<Semaphore>) -> Reply {
+async fn put(call: Call, uploads: Arc<Semaphore>) -> Reply {
     let digest = digest(&call)?;
     let turn =
         uploads.try_acquire_owned().map_err(|_| Refused::later("busy", "too many artifacts are being stored"))?;
+    let session = Arc::clone(&call.app.session);
+    let stored = receive(call.body, move |source| {
+        let stored = session.store.artifacts().put_expected(&digest, source);
+        drop(turn);
+        stored
+    });
+    match stored.await? {
+        (Ok(true), size) => {
+            Ok(reply::json_with(StatusCode::CREATED, &json!({ "digest": digest.to_string(), "size": size })))
+        }
+        (Ok(false), _) => Err(Refused::invalid(format!("the bytes that came have not the digest {digest}"))),
+        (Err(error), _) => Err(Refused::store(&error)),
+    }
+}
+
+/// Hands a body piece by piece to what stores it, on a thread of its own; what came of it, and the size of the body.
+pub(super) async fn receive<T: Send + 'static>(
+    mut body: Body,
+    store: impl FnOnce(&mut dyn Read) -> T + Send + 'static,
+) -> Result<(T, u64), Refused> {
     let (pieces, received) = mpsc::channel(2);
     let (done, result) = oneshot::channel();
-    let session = Arc::clone(&call.app.session);
-    let store = move || {
-        let mut source = Received { pieces: received, piece: Bytes::new() };
+    let work = move || {
         // Who went away asks again.
-        done.send(session.store.artifacts().put_expected(&digest, &mut source)).ok();
-        drop(turn);
+        done.send(store(&mut Received { pieces: received, piece: Bytes::new() })).ok();
     };
     std::thread::Builder::new()
         .name("lineage-upload".into())
-        .spawn(store)
+        .spawn(work)
         .map_err(|error| Refused::later("busy", format!("no thread for the artifact: {error}")))?;
     let mut size = 0_u64;
     loop {
-        let next = limits::next(&mut call.body).await;
+        let next = limits::next(&mut body).await;
         let ended = match next {
             Ok(None) => break,
             Ok(Some(piece)) => {
@@ -179,12 +202,6 @@ async fn put(mut call: Call, uploads: Arc<Semaphore>) -> Reply {
         }
     }
     drop(pieces);
-    match result.await {
-        Ok(Ok(true)) => {
-            Ok(reply::json_with(StatusCode::CREATED, &json!({ "digest": digest.to_string(), "size": size })))
-        }
-        Ok(Ok(false)) => Err(Refused::invalid(format!("the bytes that came have not the digest {digest}"))),
-        Ok(Err(error)) => Err(Refused::store(&error)),
-        Err(_) => Err(Refused::later("stopping", "the server stops; send it again")),
-    }
+    let result = result.await.map_err(|_| Refused::later("stopping", "the server stops; send it again"))?;
+    Ok((result, size))
 }

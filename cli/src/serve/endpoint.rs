@@ -15,6 +15,8 @@ pub(crate) enum Method {
     Put,
     /// Changes.
     Patch,
+    /// Takes away.
+    Delete,
 }
 
 impl Method {
@@ -26,6 +28,7 @@ impl Method {
             Self::Post => "POST",
             Self::Put => "PUT",
             Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
         }
     }
 }

@@ -13,6 +13,7 @@ mod listen;
 mod marquez;
 mod metaflow;
 mod metrics;
+mod mlflow;
 mod native;
 mod openapi;
 mod openlineage;
@@ -79,6 +80,7 @@ fn routes() -> Routes {
     let routes = native::routes(routes);
     let routes = marquez::routes(routes);
     let routes = metaflow::routes(routes);
+    let routes = mlflow::routes(routes);
     let routes = query::routes(routes);
     let routes = artifact::routes(routes);
     let routes = positions::routes(routes);

@@ -39,7 +39,8 @@ pub(crate) fn routes(routes: Routes) -> Routes {
 fn document(endpoints: &[Endpoint]) -> Value {
     let mut paths = Map::new();
     for endpoint in endpoints {
-        let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
+        // What stands for the rest of a path is one part in the words of `OpenAPI`.
+        let path = paths.entry(endpoint.path.replace("{*", "{")).or_insert_with(|| json!({}));
         path[endpoint.method.as_str().to_ascii_lowercase()] = operation(endpoint);
     }
     json!({
@@ -68,7 +69,7 @@ fn document(endpoints: &[Endpoint]) -> Value {
 }
 
 fn operation(endpoint: &Endpoint) -> Value {
-    let parts = endpoint.path.split('{').skip(1).filter_map(|part| part.split('}').next());
+    let parts = endpoint.path.split('{').skip(1).filter_map(|part| part.trim_start_matches('*').split('}').next());
     let mut parameters: Vec<Value> = parts
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();

@@ -42,6 +42,11 @@ impl Call {
         find(&self.query, name).filter(|value| !value.is_empty())
     }
 
+    /// All parameters of the address, decoded.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.query.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// A number among the parameters, from 0 to a greatest value.
     pub(crate) fn number(&self, name: &str, default: usize, max: usize) -> Result<usize, Refused> {
         let Some(text) = self.parameter(name) else { return Ok(default) };
@@ -96,6 +101,7 @@ impl Routes {
             Method::Post => MethodFilter::POST,
             Method::Put => MethodFilter::PUT,
             Method::Patch => MethodFilter::PATCH,
+            Method::Delete => MethodFilter::DELETE,
         };
         self.router = self.router.route(endpoint.path, on(filter, handler));
         self.endpoints.push(endpoint);
@@ -111,7 +117,9 @@ impl Routes {
     pub(crate) fn serve(self, app: Arc<App>) -> Router {
         let unknown = |axum::extract::State(app): axum::extract::State<Arc<App>>, uri: Uri| async move {
             let text = format!("there is nothing at {}", brief(uri.path()));
-            refuse(&app, Refused::missing(text).help("the endpoints are listed at /api/openapi.json"))
+            let missing = Refused::missing(text).help("the endpoints are listed at /api/openapi.json");
+            // MLflow's clients ask for further endpoints and do without them if they are told so in this word.
+            refuse(&app, missing.with(serde_json::json!({ "error_code": "ENDPOINT_NOT_FOUND" })))
         };
         let wrong = |axum::extract::State(app): axum::extract::State<Arc<App>>, uri: Uri| async move {
             let text = format!("{} takes another method", brief(uri.path()));

@@ -73,21 +73,41 @@ impl Shelf {
         folders: &mut BTreeSet<PathBuf>,
         fill: Fill<'_>,
     ) -> Result<bool> {
-        let path = self.path(digest);
-        let folder = path.parent().unwrap_or(&self.folder).to_owned();
         if self.size(digest) != Some(size) {
             let mut temporary = Temporary::create(&self.folder.join(TEMPORARY), "", 0o600)?;
             let written = fill(&mut temporary.file, &temporary.path)?;
             if written != *digest {
                 return Ok(false);
             }
-            let permissions = fs::Permissions::from_mode(self.mode);
-            temporary.file.set_permissions(permissions).map_err(StoreError::io("protect", &temporary.path))?;
-            fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
-            temporary.finish(&path)?;
+            self.finish(temporary, digest)?;
         }
-        folders.extend([self.folder.clone(), folder]);
+        folders.extend(self.folders_of(digest));
         Ok(true)
+    }
+
+    /// As [`Self::keep`], for bytes whose digest is known only once `fill` has written them.
+    pub(super) fn keep_new(&self, folders: &mut BTreeSet<PathBuf>, fill: Fill<'_>) -> Result<()> {
+        let mut temporary = Temporary::create(&self.folder.join(TEMPORARY), "", 0o600)?;
+        let digest = fill(&mut temporary.file, &temporary.path)?;
+        self.finish(temporary, &digest)?;
+        folders.extend(self.folders_of(&digest));
+        Ok(())
+    }
+
+    /// Syncs what was written and gives it the name of its digest.
+    fn finish(&self, temporary: Temporary, digest: &Blake3) -> Result<()> {
+        let permissions = fs::Permissions::from_mode(self.mode);
+        temporary.file.set_permissions(permissions).map_err(StoreError::io("protect", &temporary.path))?;
+        let path = self.path(digest);
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+        temporary.finish(&path)
+    }
+
+    /// The folders that must be synced before a file of a digest is durable.
+    fn folders_of(&self, digest: &Blake3) -> [PathBuf; 2] {
+        let folder = self.path(digest).parent().unwrap_or(&self.folder).to_owned();
+        [self.folder.clone(), folder]
     }
 
     pub(super) fn keep_bytes(&self, digest: &Blake3, bytes: &[u8], folders: &mut BTreeSet<PathBuf>) -> Result<()> {

@@ -100,12 +100,18 @@ pub(super) fn copy(path: &Path, follow: bool, out: &mut File, name: &Path) -> Re
 
 /// Copies whatever a source gives and returns the digest of what was copied.
 pub(super) fn drain(source: &mut dyn Read, out: &mut File, name: &Path) -> Result<Blake3> {
-    use io::Write as _;
     let mut hasher = Hasher::default();
+    pass_on(source, out, name, &mut hasher)?;
+    Ok(hasher.finish().0)
+}
+
+/// Writes what a source gives to a file, and tells a hasher.
+pub(super) fn pass_on(source: &mut dyn Read, out: &mut File, name: &Path, hasher: &mut Hasher) -> Result<()> {
+    use std::io::Write as _;
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         let read = match source.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish().0),
+            Ok(0) => return Ok(()),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(StoreError::io("read what is stored as", name)(error)),

@@ -34,10 +34,11 @@ fn endpoints(server: &Server) -> Vec<(String, String, String)> {
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let path = path.replace("{namespace}", "shop").replace("{digest}", &"0".repeat(64));
-            let path = ["dataset", "job", "id", "flow", "run", "step", "task", "artifact"]
-                .iter()
-                .fold(path, |path, part| path.replace(&format!("{{{part}}}"), "x"))
-                .replace("{attempt}", "0");
+            let path =
+                ["dataset", "job", "id", "flow", "run", "step", "task", "artifact", "path", "model_id", "tag_key"]
+                    .iter()
+                    .fold(path, |path, part| path.replace(&format!("{{{part}}}"), "x"))
+                    .replace("{attempt}", "0");
             found.push((method.to_uppercase(), path, operation["x-rule"].as_str().unwrap().to_owned()));
         }
     }

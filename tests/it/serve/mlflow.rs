@@ -1,0 +1,3 @@
+//! `MLflow`: its clients, unchanged, against the server, and what their history answers.
+
+mod replay;
