@@ -38,6 +38,13 @@ pub fn clients() -> PathBuf {
     std::env::var_os("LINEAGE_CLIENTS").map_or_else(|| workspace().join("target/clients"), PathBuf::from)
 }
 
+/// The virtual environment of a major version of `MLflow`, which need not be there: beside that of [`clients`].
+pub fn mlflow_client(major: u32) -> PathBuf {
+    let clients = clients();
+    let name = clients.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    clients.with_file_name(format!("{name}-mlflow{major}"))
+}
+
 /// The folder of the recorded corpora: `LINEAGE_SHARED`, else `shared` beside the workspace; `None`, loudly, if absent.
 pub fn corpora() -> Option<PathBuf> {
     let shared = std::env::var_os("LINEAGE_SHARED").map(PathBuf::from);

@@ -128,6 +128,13 @@ fn path_of(uri: &str) -> Option<&str> {
     Some(path.trim_end_matches('/'))
 }
 
+/// Whether an address of the proxy lies within another one.
+pub(super) fn is_within(uri: &str, root: &str) -> bool {
+    let (Some(path), Some(root)) = (path_of(uri), path_of(root)) else { return false };
+    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        && path.split('/').all(|part| part != "..")
+}
+
 /// A path that a client names, which is only ever a key: plain parts, no way out.
 pub fn path(text: &str) -> Result<String, Error> {
     let plain = |part: &str| {

@@ -98,6 +98,7 @@ struct Asked {
 
 #[derive(Serialize)]
 struct History<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<Shown<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_page_token: Option<String>,

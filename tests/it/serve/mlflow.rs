@@ -1,3 +1,7 @@
 //! `MLflow`: its clients, unchanged, against the server, and what their history answers.
 
+mod clients;
+mod crash;
+mod differential;
+mod equal;
 mod replay;

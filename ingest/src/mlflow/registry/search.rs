@@ -57,6 +57,12 @@ fn fits_tag(clause: &Clause, tags: &[Tag]) -> Result<bool, Error> {
     clause.fits_text(value)
 }
 
+/// Whether something is a prompt that nobody asks for: those are found only by a filter that names their tag.
+fn is_hidden(clauses: &[Clause], tags: &[Tag]) -> bool {
+    let is_prompt = tags.iter().any(|tag| tag.key == PROMPT_TAG && tag.value.eq_ignore_ascii_case("true"));
+    is_prompt && !clauses.iter().any(|clause| clause.key == PROMPT_TAG)
+}
+
 #[derive(Serialize)]
 struct Models<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -71,7 +77,7 @@ pub fn search(body: &Body, ledger: &Ledger) -> Answer {
     let (page, clauses) = (asked.page(MODELS, MODELS_MAX)?, asked.clauses()?);
     let mut found: Vec<&Registered> = Vec::new();
     for model in ledger.registry.models.values() {
-        let mut fits = true;
+        let mut fits = !is_hidden(&clauses, &model.tags);
         for clause in &clauses {
             fits &= match (clause.entity.as_str(), clause.key.as_str()) {
                 ("tags" | "tag", _) => fits_tag(clause, &model.tags)?,
@@ -136,6 +142,9 @@ pub fn search_versions(body: &Body, ledger: &Ledger) -> Answer {
 }
 
 fn fits_version(clauses: &[Clause], model: &Registered, version: &Version) -> Result<bool, Error> {
+    if is_hidden(clauses, &version.tags) {
+        return Ok(false);
+    }
     for clause in clauses {
         let fits = match (clause.entity.as_str(), clause.key.as_str()) {
             ("tags" | "tag", _) => fits_tag(clause, &version.tags)?,

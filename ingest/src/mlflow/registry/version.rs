@@ -31,16 +31,17 @@ pub fn create_version(body: &Body, pen: &mut Pen<'_>) -> Result<Then, Error> {
     let asked: Create = body.read()?;
     let (name, source) = (required(asked.name, "name")?, required(asked.source, "source")?);
     let ledger = pen.ledger;
+    let (run, model) = (asked.run_id.filter(|id| !id.is_empty()), asked.model_id.filter(|id| !id.is_empty()));
+    let from = Origin::of(ledger, &source, run.clone(), model.clone())?;
     let number = ledger.registry.found(&name)?.next;
-    let from = Origin::of(ledger, &source)?;
     let new = NewVersion {
         name: name.clone(),
         version: number,
         storage: from.storage,
         source,
-        run: asked.run_id.filter(|run| !run.is_empty()).or(from.run).unwrap_or_default(),
+        run: run.or(from.run).unwrap_or_default(),
         run_link: asked.run_link.unwrap_or_default(),
-        model: asked.model_id.filter(|id| !id.is_empty()).or(from.model),
+        model: model.or(from.model),
         description: asked.description.unwrap_or_default(),
         tags: pairs(asked.tags),
         at: pen.stamp.now,
@@ -49,7 +50,7 @@ pub fn create_version(body: &Body, pen: &mut Pen<'_>) -> Result<Then, Error> {
     Ok(Then::ask(move |ledger| one_version(ledger, &name, number)))
 }
 
-/// Where the source of a version leads.
+/// Where the source of a version leads: its files, and the run and the model that they are of.
 struct Origin {
     storage: String,
     run: Option<String>,
@@ -57,13 +58,38 @@ struct Origin {
 }
 
 impl Origin {
-    fn of(ledger: &Ledger, source: &str) -> Result<Self, Error> {
-        let Some(rest) = source.strip_prefix("models:/") else {
-            return Ok(Self { storage: source.to_owned(), run: None, model: None });
-        };
+    /// Resolves a source; a run or model that a client names beside it must be the one that the files belong to.
+    fn of(ledger: &Ledger, source: &str, run: Option<String>, model: Option<String>) -> Result<Self, Error> {
+        let (scheme, rest) = source.split_once(':').unwrap_or_default();
         let rest = rest.trim_matches('/');
+        match scheme {
+            "models" => Self::of_model(ledger, source, rest),
+            "runs" => {
+                let (id, path) = rest.split_once('/').unwrap_or((rest, ""));
+                let of = ledger.runs.found(id)?;
+                let storage = format!("{}/{path}", of.artifact_uri).trim_end_matches('/').to_owned();
+                Ok(Self { storage, run: Some(id.to_owned()), model: None })
+            }
+            "mlflow-artifacts" => {
+                let of_model = model.as_deref().and_then(|id| ledger.models.found(id).ok()).map(|m| &*m.artifact_uri);
+                let of_run = run.as_deref().and_then(|id| ledger.runs.get(id)).map(|run| &*run.artifact_uri);
+                if !of_model.or(of_run).is_some_and(|root| file::is_within(source, root)) {
+                    let what = if model.is_some() { "model_id" } else { "run_id" };
+                    let text =
+                        format!("The {what} request parameter must identify the resource that contains the source.");
+                    return Err(invalid(source, &text));
+                }
+                Ok(Self { storage: source.to_owned(), run, model })
+            }
+            "" | "file" => Err(invalid(source, "A path of a client's machine cannot be a source here.")),
+            _ => Ok(Self { storage: source.to_owned(), run, model }),
+        }
+    }
+
+    /// `models:/m-ID`, `models:/NAME/VERSION` or `models:/NAME@ALIAS`.
+    fn of_model(ledger: &Ledger, source: &str, rest: &str) -> Result<Self, Error> {
         if let Some((name, version)) = rest.rsplit_once('/').filter(|(_, v)| v.bytes().all(|b| b.is_ascii_digit())) {
-            let version = version.parse().map_err(|_| Error::invalid("Invalid model version in the source"))?;
+            let version = version.parse().map_err(|_| invalid(source, "Its version is no number."))?;
             return Ok(Self::of_version(ledger.registry.found(name)?.version(version)?));
         }
         if let Some((name, alias)) = rest.rsplit_once('@') {
@@ -81,6 +107,10 @@ impl Origin {
         let run = Some(version.run.clone()).filter(|run| !run.is_empty());
         Self { storage: version.storage.clone(), run, model: version.model.clone() }
     }
+}
+
+fn invalid(source: &str, why: &str) -> Error {
+    Error::invalid(format!("Invalid model version source: '{}'. {why}", source.escape_debug()))
 }
 
 /// Writes a new version, as a model that its run made.

@@ -14,7 +14,8 @@ pub(super) struct Shown<'a> {
     info: Info<'a>,
     data: Data<'a>,
     inputs: Inputs<'a>,
-    outputs: Outputs<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<Outputs<'a>>,
 }
 
 /// What a run is.
@@ -100,7 +101,7 @@ impl Run {
             info: self.info(),
             data: Data { metrics, params: pairs(&self.params), tags: pairs(&self.tags) },
             inputs: Inputs { dataset_inputs: &self.datasets, model_inputs: used },
-            outputs: Outputs { model_outputs: made },
+            outputs: Some(Outputs { model_outputs: made }),
         }
     }
 }
@@ -110,8 +111,13 @@ struct One<'a> {
     run: Shown<'a>,
 }
 
+/// A run that was made a moment ago, of which no outputs are told.
+pub(super) fn new(ledger: &Ledger, id: &str) -> Answer {
+    answer(&One { run: Shown { outputs: None, ..ledger.runs.found(id)?.show() } })
+}
+
 /// A run by its id.
-pub(super) fn one(ledger: &Ledger, id: &str) -> Answer {
+fn one(ledger: &Ledger, id: &str) -> Answer {
     answer(&One { run: ledger.runs.found(id)?.show() })
 }
 

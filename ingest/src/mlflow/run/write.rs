@@ -11,7 +11,7 @@ use super::super::fact::{Fact, NewRun, RunChange, Tag, pairs};
 use super::super::model;
 use super::super::number::Int;
 use super::super::pen::{Pen, Then, time};
-use super::answer::{Info, one};
+use super::answer::{self as shown, Info};
 use super::{NAME_TAG, Run, Status, id_of};
 
 /// The tags of `MLflow` that say where code came from, and their names in `code`.
@@ -60,7 +60,7 @@ pub fn create(body: &Body, pen: &mut Pen<'_>) -> Result<Then, Error> {
         tags,
     };
     write_new(pen, new)?;
-    Ok(Then::ask(move |ledger| one(ledger, &run)))
+    Ok(Then::ask(move |ledger| shown::new(ledger, &run)))
 }
 
 /// Writes the beginning of a run.
