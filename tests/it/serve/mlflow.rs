@@ -1,5 +1,6 @@
 //! `MLflow`: its clients, unchanged, against the server, and what their history answers.
 
+mod chain;
 mod clients;
 mod crash;
 mod differential;
