@@ -20,6 +20,7 @@ mod export;
 mod gc;
 mod graph;
 mod history;
+mod import;
 mod ingest;
 mod init;
 mod judge;
@@ -106,6 +107,8 @@ commands! {
     Why(why::Why),
     /// Record events from files or a pipe: NDJSON, JSON, `OpenLineage`
     Ingest(ingest::Ingest),
+    /// Bring the history of another tool in: a tracking server of `MLflow`
+    Import(import::Import),
     /// Store bytes under a name
     Add(add::Add),
     /// Restore the bytes of a version, verified

@@ -3,6 +3,7 @@
 //! The naming is that of `OpenLineage`: <https://openlineage.io/docs/spec/naming>.
 
 use lineage_store::event::{EntityKind, Input, Ref, Role};
+use lineage_store::graph::View;
 use serde_json::{Map, Value};
 
 use super::NAMESPACE;
@@ -37,6 +38,15 @@ pub(super) fn input(input: &DatasetInput, is_made: &dyn Fn(&str, &str) -> bool) 
     let context = input.tags.iter().find(|tag| tag.key == CONTEXT_TAG).map_or("", |tag| tag.value.as_str());
     let role = if TRAINING_CONTEXTS.contains(&context) { Role::Data } else { Role::Eval };
     Input { reference, role, size: None, inferred: false }
+}
+
+/// Whether some event produced a version of a dataset.
+pub fn is_made(view: &View, namespace: &str, name: &str) -> bool {
+    view.entities_named(name).into_iter().any(|entity| {
+        view.entity_kind(entity) == EntityKind::Dataset
+            && view.entity_namespace(entity) == namespace
+            && view.versions(entity).into_iter().any(|version| !view.is_external(version))
+    })
 }
 
 /// Where data is, as `OpenLineage` names it.

@@ -104,6 +104,12 @@ impl Experiments {
         self.by_name.get(name).map(|at| &self.all[*at])
     }
 
+    /// An id, if no experiment has it, else another one.
+    pub(super) fn free_id(&self, wanted: &str) -> String {
+        let is_free = !wanted.is_empty() && !self.by_id.contains_key(wanted);
+        if is_free { wanted.to_owned() } else { self.unused_id().to_string() }
+    }
+
     /// An id that no experiment has.
     fn unused_id(&self) -> u64 {
         self.all.iter().filter_map(|experiment| experiment.id.parse::<u64>().ok()).max().map_or(1, |id| id + 1)
@@ -300,11 +306,17 @@ fn change(
     if let Some(name) = renamed.filter(|name| pen.ledger.experiments.named(name).is_some()) {
         return Err(Error::exists("Experiment", name));
     }
-    let name = experiment.name.clone();
+    write_change(pen, change)?;
+    Ok(Then::Empty)
+}
+
+/// Writes a change of an experiment.
+pub(super) fn write_change(pen: &mut Pen<'_>, change: ExperimentChange) -> Result<(), Error> {
+    let name = pen.ledger.experiments.get(&change.id)?.name.clone();
     let mut event = pen.event(Kind::Register, &Fact::ExperimentChange(change))?;
     event.job = Some(name);
     pen.write(event);
-    Ok(Then::Empty)
+    Ok(())
 }
 
 /// `experiments/update`

@@ -118,7 +118,7 @@ pub(super) fn model_output(pen: &mut Pen<'_>, mut reference: Ref, uri: &str) -> 
 }
 
 /// The path of an address of the proxy; `None` for any other address.
-fn path_of(uri: &str) -> Option<&str> {
+pub(super) fn path_of(uri: &str) -> Option<&str> {
     let rest = uri.strip_prefix(SCHEME)?;
     let path = match rest.strip_prefix("//") {
         // With the name of a server.

@@ -3,12 +3,18 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use lineage_store::Store;
+use lineage_store::erasure::Keys;
+
 use super::experiment::Experiments;
 use super::fact::{Fact, Pair};
 use super::file::Files;
 use super::model::Models;
 use super::registry::Registry;
 use super::run::Runs;
+
+/// Where a fact stands that was too large for its event.
+const OUTLINED_FACET: &str = "facets.mlflow";
 
 /// A key of a metric, a parameter or a tag; runs share them.
 pub(super) type Key = Arc<str>;
@@ -34,6 +40,20 @@ impl Ledger {
     /// The position of the first event that is not folded yet.
     pub fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Folds what a store has recorded since, up to a number of events; what was moved out of events is opened with keys.
+    pub fn follow(&mut self, store: &Store, keys: &Keys, count: u64) -> lineage_store::Result<()> {
+        let from = self.next;
+        store.journal().read_from(from, count.max(from), &mut |record| {
+            let position = self.next;
+            let outlined = || {
+                let values = store.outlined(keys, position).ok()?;
+                values.into_iter().find(|(path, _)| path == OUTLINED_FACET).map(|(_, bytes)| bytes)
+            };
+            self.apply(Fact::of_leaf(record.leaf, outlined));
+            Ok(())
+        })
     }
 
     /// Folds the event at the next position; most carry no fact.

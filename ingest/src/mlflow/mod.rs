@@ -12,6 +12,7 @@ pub mod experiment;
 mod fact;
 pub mod file;
 mod filter;
+pub mod import;
 mod ledger;
 pub mod metric;
 pub mod model;
@@ -25,6 +26,7 @@ pub mod run;
 use serde::Serialize;
 
 pub use body::Body;
+pub use dataset::is_made;
 pub use error::{Code, Error};
 pub use fact::{FACET, Fact, NewFile};
 pub use ledger::Ledger;

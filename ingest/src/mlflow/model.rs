@@ -29,7 +29,7 @@ const READY: &str = "LOGGED_MODEL_READY";
 /// The words of a status, by their numbers in protobuf.
 const STATUSES: [&str; 4] = ["LOGGED_MODEL_STATUS_UNSPECIFIED", PENDING, READY, "LOGGED_MODEL_UPLOAD_FAILED"];
 /// The tag that lists the versions that a model became.
-const VERSIONS_TAG: &str = "mlflow.modelVersions";
+pub(super) const VERSIONS_TAG: &str = "mlflow.modelVersions";
 /// What a filter may name.
 const VALID: &str = "name, model_id, model_type, status, source_run_id, experiment_id, creation_timestamp, \
                      last_updated_timestamp, metrics.KEY, params.KEY and tags.KEY";

@@ -5,4 +5,5 @@ mod clients;
 mod crash;
 mod differential;
 mod equal;
+mod import;
 mod replay;

@@ -3,9 +3,9 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use lineage_ingest::delivery::{self, Sender};
-use lineage_ingest::mlflow::{Error, Fact, Ledger, Pen, Stamp, Then};
+use lineage_ingest::mlflow::{self, Error, Ledger, Pen, Stamp, Then};
 use lineage_store::Appended;
-use lineage_store::event::{EntityKind, Prepared};
+use lineage_store::event::Prepared;
 
 use super::super::access::Caller;
 use super::super::app::App;
@@ -34,16 +34,7 @@ impl Tracking {
             }
         }
         let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
-        let mut position = ledger.next();
-        let folded = store.journal().read_from(position, head.max(position), &mut |record| {
-            let outlined = || {
-                let values = store.outlined(&app.session.keys, position).ok()?;
-                values.into_iter().find(|(path, _)| path == "facets.mlflow").map(|(_, bytes)| bytes)
-            };
-            ledger.apply(Fact::of_leaf(record.leaf, outlined));
-            position += 1;
-            Ok(())
-        });
+        let folded = ledger.follow(store, &app.session.keys, head);
         drop(ledger);
         folded.map_err(|error| Refused::store(&error))?;
         Ok(self.ledger.read().unwrap_or_else(PoisonError::into_inner))
@@ -79,7 +70,7 @@ impl Tracking {
             now: app.now().0 / 1_000_000,
             actor,
             chance: &random::bytes::<16>,
-            is_made: &|namespace, name| is_made(app, namespace, name),
+            is_made: &|namespace, name| app.view().is_ok_and(|view| mlflow::is_made(&view, namespace, name)),
         };
         let mut pen = Pen::new(&ledger, stamp);
         let then = write(&mut pen).map_err(refused)?;
@@ -119,14 +110,4 @@ fn outcome(appended: Vec<Appended>) -> Result<bool, Refused> {
         }
     }
     Ok(all)
-}
-
-/// Whether some event produced a version of a dataset.
-fn is_made(app: &App, namespace: &str, name: &str) -> bool {
-    let Ok(view) = app.view() else { return false };
-    view.entities_named(name).into_iter().any(|entity| {
-        view.entity_kind(entity) == EntityKind::Dataset
-            && view.entity_namespace(entity) == namespace
-            && view.versions(entity).into_iter().any(|version| !view.is_external(version))
-    })
 }

@@ -2,9 +2,9 @@
 
 mod search;
 mod shown;
-mod stage;
-mod version;
-mod write;
+pub(super) mod stage;
+pub(super) mod version;
+pub(super) mod write;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -37,6 +37,18 @@ pub(super) struct Version {
     updated: i64,
 }
 
+impl Version {
+    /// Where its client said that it comes from.
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The name under which the lineage has it.
+    pub(super) fn minted(&self) -> &str {
+        &self.minted
+    }
+}
+
 /// One registered model.
 #[derive(Clone, Debug)]
 pub(super) struct Registered {
@@ -52,7 +64,8 @@ pub(super) struct Registered {
 }
 
 impl Registered {
-    fn version(&self, number: u32) -> Result<&Version, Error> {
+    /// A version that must be there.
+    pub(super) fn version(&self, number: u32) -> Result<&Version, Error> {
         let text = || format!("Model Version (name={}, version={number}) not found", self.name.escape_debug());
         self.versions.get(&number).ok_or_else(|| Error::new(super::Code::ResourceDoesNotExist, text()))
     }
@@ -67,7 +80,8 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    fn found(&self, name: &str) -> Result<&Registered, Error> {
+    /// A registered model that must be there.
+    pub(super) fn found(&self, name: &str) -> Result<&Registered, Error> {
         let text = || format!("Registered Model with name={} not found", name.escape_debug());
         self.models.get(name).ok_or_else(|| Error::new(super::Code::ResourceDoesNotExist, text()))
     }

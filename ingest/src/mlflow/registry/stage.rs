@@ -33,7 +33,7 @@ impl Stage {
     }
 
     /// The stage of a word, whatever its case.
-    pub(super) fn of(word: &str) -> Result<Self, Error> {
+    pub(in super::super) fn of(word: &str) -> Result<Self, Error> {
         let found = Self::ALL.into_iter().find(|stage| stage.as_str().eq_ignore_ascii_case(word));
         found.ok_or_else(|| {
             let valid = Self::ALL.map(Self::as_str).join(", ");

@@ -1,6 +1,6 @@
 //! What runs used and made: datasets and models.
 
-use lineage_store::event::{EntityKind, Input, Kind, Ref, Role, State};
+use lineage_store::event::{Input, Kind, Role, State};
 use serde::Deserialize;
 
 use super::super::body::{Body, list, required};
@@ -8,8 +8,8 @@ use super::super::dataset;
 use super::super::error::Error;
 use super::super::fact::{DatasetInput, Fact, Inputs, RunModel};
 use super::super::number::Int;
-use super::super::pen::{Pen, Then};
-use super::id_of;
+use super::super::pen::{Pen, Then, model};
+use super::{Run, id_of};
 
 /// The most datasets or models of one request, as `MLflow` has it.
 const INPUTS_MAX: usize = 1000;
@@ -36,26 +36,35 @@ pub fn log_inputs(body: &Body, pen: &mut Pen<'_>) -> Result<Then, Error> {
     if asked.datasets.len() + asked.models.len() > INPUTS_MAX {
         return Err(Error::invalid(format!("at most {INPUTS_MAX} inputs are taken at once")));
     }
+    let models = asked.models.into_iter().map(|model| required(model.model_id, "model_id"));
+    let models = models.collect::<Result<Vec<_>, _>>()?;
+    write_inputs(pen, run, asked.datasets, models)?;
+    Ok(Then::Empty)
+}
+
+/// Writes the datasets and models that a run used.
+pub(in super::super) fn write_inputs(
+    pen: &mut Pen<'_>,
+    run: &Run,
+    datasets: Vec<DatasetInput>,
+    models: Vec<String>,
+) -> Result<(), Error> {
     let mut inputs = Vec::new();
-    for input in &asked.datasets {
+    for input in &datasets {
         if input.dataset.name.is_empty() {
             return Err(Error::invalid("Missing value for required parameter 'name' of a dataset"));
         }
         inputs.push(dataset::input(input, pen.stamp.is_made));
     }
-    let mut models = Vec::new();
-    for model in asked.models {
-        let id = required(model.model_id, "model_id")?;
-        let name = pen.ledger.models.found(&id)?.lineage_name(pen.ledger);
-        let reference = Ref { label: Some(name.1), ..Ref::named(EntityKind::Model, name.0) };
-        inputs.push(Input { reference, role: Role::Base, size: None, inferred: false });
-        models.push(id);
+    for id in &models {
+        let (name, label) = pen.ledger.models.found(id)?.lineage_name(pen.ledger);
+        inputs.push(Input { reference: model(&name, &label), role: Role::Base, size: None, inferred: false });
     }
-    let fact = Fact::Inputs(Inputs { run: id, datasets: asked.datasets, models });
+    let fact = Fact::Inputs(Inputs { run: run.id.to_string(), datasets, models });
     let mut event = pen.of_run(run, Kind::Transform, State::Running, &fact)?;
     event.inputs = inputs;
     pen.write(event);
-    Ok(Then::Empty)
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -80,9 +89,16 @@ pub fn log_outputs(body: &Body, pen: &mut Pen<'_>) -> Result<Then, Error> {
     for model in asked.models {
         models.push((required(model.model_id, "model_id")?, model.step.map_or(0, i64::from)));
     }
-    let event = pen.of_run(run, Kind::Training, State::Running, &Fact::Outputs { run: id, models })?;
-    pen.write(event);
+    write_outputs(pen, run, models)?;
     Ok(Then::Empty)
+}
+
+/// Writes the logged models that a run made, with their steps.
+pub(in super::super) fn write_outputs(pen: &mut Pen<'_>, run: &Run, models: Vec<(String, i64)>) -> Result<(), Error> {
+    let fact = Fact::Outputs { run: run.id.to_string(), models };
+    let event = pen.of_run(run, Kind::Training, State::Running, &fact)?;
+    pen.write(event);
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -102,12 +118,17 @@ pub fn log_model(body: &Body, pen: &mut Pen<'_>) -> Result<Then, Error> {
     let id = id_of(body)?;
     let json = required(body.read::<LogModel>()?.model_json, "model_json")?;
     let ledger = pen.ledger;
-    let run = ledger.runs.found(&id)?.active()?;
+    write_model(pen, ledger.runs.found(&id)?.active()?, json)?;
+    Ok(Then::Empty)
+}
+
+/// Writes a model among the files of a run.
+pub(in super::super) fn write_model(pen: &mut Pen<'_>, run: &Run, json: String) -> Result<(), Error> {
     let said: ModelJson = serde_json::from_str(&json)
         .map_err(|error| Error::invalid(format!("Malformed model info. \n{}", error.to_string().escape_debug())))?;
     let path = required(said.artifact_path.or(said.name), "artifact_path")?;
-    let fact = Fact::RunModel(RunModel { run: id, path, uuid: said.model_uuid, json });
+    let fact = Fact::RunModel(RunModel { run: run.id.to_string(), path, uuid: said.model_uuid, json });
     let event = pen.of_run(run, Kind::Training, State::Running, &fact)?;
     pen.write(event);
-    Ok(Then::Empty)
+    Ok(())
 }

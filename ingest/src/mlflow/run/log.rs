@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::super::Ledger;
 use super::super::body::{Body, list, required};
 use super::super::error::Error;
-use super::super::fact::{Fact, Logged, Pair, Tag};
+use super::super::fact::{Fact, Logged, Pair, Tag, pairs};
 use super::super::metric::{self, Sent};
 use super::super::number::word;
 use super::super::pen::{Pen, Then, params as asked_for};
@@ -138,24 +138,33 @@ fn log(pen: &mut Pen<'_>, id: &str, batch: Batch) -> Result<Then, Error> {
         pen_tag_gone(pen, run, before.and_then(|before| lineage_tag(&tag.key, before)))?;
     }
     let told: Vec<Pair> = params.clone();
-    let mut parts = Parts { run: id, facts: Vec::new(), bytes: 0 };
-    for sent in batch.metrics {
-        parts.metric(sent, pen.stamp.now)?;
-    }
-    for pair in params {
-        parts.room(None, None, pair.0.len() + pair.1.len()).params.push(pair);
-    }
-    for tag in batch.tags {
-        parts.room(None, None, tag.key.len() + tag.value.len()).tags.push((tag.key, tag.value));
-    }
-    for part in parts.facts {
-        write_part(pen, run, part)?;
-    }
+    write_logged(pen, run, batch.metrics, params, pairs(batch.tags))?;
     if told.is_empty() {
         return Ok(Then::Empty);
     }
     let id = id.to_owned();
     Ok(Then::ask(move |ledger| check_told(ledger, &id, &told)))
+}
+
+/// Writes what was logged to a run, in as many events as it takes.
+pub(in super::super) fn write_logged(
+    pen: &mut Pen<'_>,
+    run: &Run,
+    metrics: Vec<Sent>,
+    params: Vec<Pair>,
+    tags: Vec<Pair>,
+) -> Result<(), Error> {
+    let mut parts = Parts { run: &run.id, facts: Vec::new(), bytes: 0 };
+    for sent in metrics {
+        parts.metric(sent, pen.stamp.now)?;
+    }
+    for pair in params {
+        parts.room(None, None, pair.0.len() + pair.1.len()).params.push(pair);
+    }
+    for pair in tags {
+        parts.room(None, None, pair.0.len() + pair.1.len()).tags.push(pair);
+    }
+    parts.facts.into_iter().try_for_each(|part| write_part(pen, run, part))
 }
 
 /// Whether parameters have the values that were told: another request may have been faster with others.

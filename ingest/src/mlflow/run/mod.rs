@@ -1,10 +1,10 @@
 //! Runs: what was logged to each, folded from facts.
 
 mod answer;
-mod inputs;
-mod log;
+pub(super) mod inputs;
+pub(super) mod log;
 mod search;
-mod write;
+pub(super) mod write;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,7 +25,7 @@ pub use write::{create, delete, restore, update};
 /// The tag that holds the name of a run.
 const NAME_TAG: &str = "mlflow.runName";
 /// The tag in which clients before 3.0 find the models of a run.
-const HISTORY_TAG: &str = "mlflow.log-model.history";
+pub(super) const HISTORY_TAG: &str = "mlflow.log-model.history";
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Status {
     }
 
     /// The status of a word, or of its number in protobuf.
-    fn of(word: &str) -> Result<Self, Error> {
+    pub(super) fn of(word: &str) -> Result<Self, Error> {
         let number = |status: Self| match status {
             Self::Running => "1",
             Self::Scheduled => "2",

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
@@ -17,13 +17,13 @@ use serde_json::Value;
 use super::equal::compare;
 
 /// `MLflow`'s own server with its processes, on `SQLite`.
-struct Official {
+pub(super) struct Official {
     child: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 impl Official {
-    fn start(sandbox: &Sandbox) -> Option<Self> {
+    pub(super) fn start(sandbox: &Sandbox) -> Option<Self> {
         let program = mlflow_client(3).join("bin/mlflow");
         if !program.exists() {
             skipped(&format!("MLflow's own server: {} is not there; .ci/run makes it", program.display()));
@@ -46,8 +46,13 @@ impl Official {
         let ready = lines.by_ref().any(|line| line.contains("Application startup complete"));
         // What it says later is read and dropped, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        let official = Self { child, address };
+        let mut official = Self { child, address };
         assert!(ready, "MLflow's server did not start");
+        // It says so a moment before it listens.
+        while TcpStream::connect(address).is_err() {
+            assert!(official.child.try_wait().unwrap().is_none(), "MLflow's server has ended");
+            std::thread::yield_now();
+        }
         Some(official)
     }
 }
