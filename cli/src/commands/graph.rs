@@ -21,7 +21,7 @@ Each step stands below what it waits for; a step that waits for several names th
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Graph {
-    /// The run, or latest[:PIPELINE], or latest-successful[:PIPELINE] [default: latest]
+    /// The run; or latest, latest-successful, or one of these of a pipeline, as latest:PIPELINE [default: latest]
     #[arg(value_name = "RUN")]
     run: Option<String>,
 }

@@ -44,7 +44,7 @@ anything starts. The exit code is 0 if all outputs are the same, 1 if not, 6 if 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Replay {
-    /// A run of a command, of a pipeline, or of one of its steps; or latest[:PIPELINE], latest-successful[:PIPELINE]
+    /// A run of a command, of a pipeline, or of one of its steps; or latest, latest-successful, or one of these of a pipeline, as latest:PIPELINE
     /// [default: latest]
     #[arg(value_name = "RUN", default_value = "latest", hide_default_value = true)]
     run: String,

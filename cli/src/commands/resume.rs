@@ -26,7 +26,7 @@ The specification is the one that the run recorded; `lineage run FILE.toml` take
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Resume {
-    /// The run, or latest[:PIPELINE] [default: latest]
+    /// The run; or latest, or latest:PIPELINE [default: latest]
     #[arg(value_name = "RUN")]
     run: Option<String>,
     /// Another value for a parameter
