@@ -151,29 +151,18 @@ impl ReportCommand {
     }
 
     fn report(&self) -> anyhow::Result<Report> {
-        let model = self.model.clone();
         let report = match self.name.as_deref() {
             None => Report::Query(self.query.clone()),
-            Some("full") => Report::Full,
-            Some("model-inventory") => Report::ModelInventory,
-            Some("training-data") => Report::TrainingData { model },
-            Some("deployments") => Report::Deployments,
-            Some("unaudited") => Report::Unaudited,
-            Some("erasure-impact") => {
-                let subject = self.subject.clone().ok_or_else(|| {
-                    Problem::usage("erasure-impact is about a subject")
-                        .help("name it: `lineage report erasure-impact s-123 --out DIR`")
-                })?;
-                Report::ErasureImpact { subject }
-            }
-            Some("technical-documentation") => Report::TechnicalDocumentation { model },
-            Some("records-of-processing") => Report::RecordsOfProcessing,
-            Some(other) => {
-                let names: Vec<&str> = Report::NAMES.iter().map(|(name, _)| *name).collect();
-                return Err(Problem::name(format!("there is no report `{}`", other.escape_debug()))
-                    .help(format!("the reports are {}", names.join(", ")))
+            Some("erasure-impact") if self.subject.is_none() => {
+                return Err(Problem::usage("erasure-impact is about a subject")
+                    .help("name it: `lineage report erasure-impact s-123 --out DIR`")
                     .into());
             }
+            Some(name) => Report::named(name, self.model.clone(), self.subject.clone()).ok_or_else(|| {
+                let names: Vec<&str> = Report::NAMES.iter().map(|(name, _)| *name).collect();
+                Problem::name(format!("there is no report `{}`", name.escape_debug()))
+                    .help(format!("the reports are {}", names.join(", ")))
+            })?,
         };
         let has_model = matches!(report, Report::TrainingData { .. } | Report::TechnicalDocumentation { .. });
         if self.model.is_some() && !has_model {

@@ -45,6 +45,21 @@ impl Report {
         ("records-of-processing", "what data is for, and which jobs used it"),
     ];
 
+    /// A report of a name, with what it may be asked for; `None` for another name, and for a subject that is missing.
+    pub fn named(name: &str, model: Option<String>, subject: Option<String>) -> Option<Self> {
+        Some(match name {
+            "full" => Self::Full,
+            "model-inventory" => Self::ModelInventory,
+            "training-data" => Self::TrainingData { model },
+            "deployments" => Self::Deployments,
+            "unaudited" => Self::Unaudited,
+            "erasure-impact" => Self::ErasureImpact { subject: subject? },
+            "technical-documentation" => Self::TechnicalDocumentation { model },
+            "records-of-processing" => Self::RecordsOfProcessing,
+            _ => return None,
+        })
+    }
+
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {

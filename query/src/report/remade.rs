@@ -107,21 +107,13 @@ fn wrong(what: String) -> ReportError {
 
 impl Said {
     fn report(&self) -> Result<Report, ReportError> {
+        if self.report == "query" {
+            let exact = self.queries.iter().filter(|asked| asked.exact);
+            return Ok(Report::Query(exact.map(|asked| asked.text.clone()).collect()));
+        }
         let text = |name: &str| self.arguments.get(name).and_then(Value::as_str).map(str::to_owned);
-        Ok(match &*self.report {
-            "full" => Report::Full,
-            "model-inventory" => Report::ModelInventory,
-            "training-data" => Report::TrainingData { model: text("model") },
-            "deployments" => Report::Deployments,
-            "unaudited" => Report::Unaudited,
-            "erasure-impact" => Report::ErasureImpact { subject: text("subject").unwrap_or_default() },
-            "technical-documentation" => Report::TechnicalDocumentation { model: text("model") },
-            "records-of-processing" => Report::RecordsOfProcessing,
-            "query" => {
-                Report::Query(self.queries.iter().filter(|asked| asked.exact).map(|asked| asked.text.clone()).collect())
-            }
-            other => return Err(wrong(format!("there is no report `{}`", other.escape_debug()))),
-        })
+        Report::named(&self.report, text("model"), text("subject"))
+            .ok_or_else(|| wrong(format!("there is no report `{}`", self.report.escape_debug())))
     }
 
     fn params(&self) -> Vec<(String, String)> {
