@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use lineage_tests::crash::event;
 use lineage_tests::sandbox::{Ran, Sandbox, binary};
-use lineage_tests::{skipped, walk};
+use lineage_tests::{memory, skipped, walk};
 use serde_json::Value;
 
 fn good(n: u64) -> String {
@@ -96,7 +96,7 @@ fn a_line_of_100_megabytes_is_refused_and_the_rest_read() {
     for n in 0..100 {
         input.write_all(&piece).expect("written");
         if n % 10 == 9 {
-            peak = peak.max(resident(child.id()));
+            peak = peak.max(memory::resident(child.id()).unwrap_or(0) / 1024);
         }
     }
     input.write_all(format!("\n{}", good(1)).as_bytes()).expect("written");
@@ -108,13 +108,6 @@ fn a_line_of_100_megabytes_is_refused_and_the_rest_read() {
         (Some(2), Some(1), Some(6))
     );
     assert!(peak < 200_000, "{peak} kB of memory");
-}
-
-/// Resident memory of a process in kB; 0 where the system does not tell.
-fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 #[test]

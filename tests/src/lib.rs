@@ -8,6 +8,7 @@ pub mod evidence;
 pub mod front;
 pub mod fuzz;
 pub mod http;
+pub mod memory;
 pub mod random;
 pub mod sandbox;
 pub mod server;

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use serde_json::Value;
 
 use crate::http::{Answer, Connection};
+use crate::memory;
 use crate::sandbox::{Ran, Sandbox};
 
 /// A server on a free port of this machine.
@@ -101,9 +102,7 @@ impl Server {
 
     /// Its resident memory, in bytes.
     pub fn memory(&self) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        memory::resident(self.id()).unwrap()
     }
 
     /// A counter of its metrics; 0 if it is not there.

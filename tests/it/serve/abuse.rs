@@ -11,7 +11,7 @@ use lineage_tests::http::quoted;
 use lineage_tests::random::Random;
 use lineage_tests::sandbox::{Sandbox, binary};
 use lineage_tests::server::Server;
-use lineage_tests::{skipped, strace, walk};
+use lineage_tests::{memory, skipped, strace, walk};
 use serde_json::json;
 
 use super::basics::{gzip, run_event};
@@ -55,9 +55,7 @@ fn bombs() -> Vec<(&'static str, &'static str, bool, Vec<u8>)> {
 
 /// The most memory that a process has taken so far.
 fn peak(server: &Server) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
-    let line = text.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    memory::peak(server.id()).unwrap()
 }
 
 #[test]

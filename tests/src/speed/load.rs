@@ -14,6 +14,7 @@ use lineage_store::{Layout, Store, read_leaf};
 
 use super::{Row, rate};
 use crate::crash::writer::now;
+use crate::memory;
 
 /// Loads a file into a new store, signing checkpoints as `lineage ingest` does or none at all; times in microseconds,
 /// peak memory in kB and ticks of the processor on standard output.
@@ -162,9 +163,7 @@ fn more(with: f64, without: f64) -> f64 {
 
 /// The most memory that this process had, in kB.
 fn peak() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
-    peak.split_whitespace().next().and_then(|peak| peak.parse().ok()).unwrap_or(0)
+    memory::peak(std::process::id()).unwrap_or(0) / 1024
 }
 
 /// Bytes of each part of the store for one event.

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Row, ms};
+use crate::memory;
 use crate::sandbox::binary;
 
 /// Steps that do nothing, and starts of a process that are measured beside them.
@@ -113,7 +114,7 @@ fn many(folder: &Path, branches: usize) -> Row {
     let mut child = command.spawn().unwrap();
     let mut most = 0;
     let status = loop {
-        most = most.max(memory(child.id()).unwrap_or(0));
+        most = most.max(memory::peak(child.id()).unwrap_or(0));
         match child.try_wait().unwrap() {
             Some(status) => break status,
             None => std::thread::sleep(LOOK),
@@ -121,13 +122,6 @@ fn many(folder: &Path, branches: usize) -> Row {
     };
     assert!(status.success());
     let each = began.elapsed() / branches as u32;
-    let measured = format!("{} MB at most", most / 1000);
+    let measured = format!("{} MB at most", most / 1_000_000);
     [format!("pipeline: a foreach of {branches} branches"), measured, format!("{} each", ms(each))]
-}
-
-/// The most memory that a process has had, in kB.
-fn memory(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }

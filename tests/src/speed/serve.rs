@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Row;
 use crate::http::Connection;
+use crate::memory;
 
 /// Connections that are kept open: many that send one event each, few that send batches, whose events together are many.
 const CONNECTIONS: (usize, usize) = (32, 4);
@@ -35,7 +36,7 @@ pub fn measure(lineage: &Path, folder: &Path, recorded: Option<&Path>) -> Vec<Ro
     let done = Command::new(lineage).arg("init").current_dir(&root).output().unwrap();
     assert!(done.status.success());
     let mut server = Running::start(lineage, &root);
-    let idle = memory(server.child.id());
+    let idle = memory::resident(server.child.id()).unwrap();
     let small = vec![small_event()];
     let mut loads = Vec::new();
     if let Some(folder) = recorded {
@@ -78,12 +79,6 @@ fn pin(process: u32, cores: &str) {
     let last = std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1);
     let cores = if last == 0 { "0".to_owned() } else { format!("{cores}{last}") };
     Command::new("taskset").args(["-a", "-cp", &cores, &process.to_string()]).output().expect("taskset (util-linux)");
-}
-
-fn memory(process: u32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
 /// Sends for a while and tells how many events a second were acknowledged, and how long a request took.
