@@ -57,9 +57,9 @@ fn a_path_that_leads_out_is_outside() {
     let inside = Recorded::read(&said(&facets("."))).expect("read");
     assert_eq!(inside.below("in/a.txt"), Some(Path::new("in/a.txt")));
     assert_eq!((inside.below("../out.txt"), inside.below("/etc/passwd")), (None, None));
-    let elsewhere = Recorded::read(&said(&facets("/work"))).expect("read");
-    assert_eq!(elsewhere.below("/work/in/a.txt"), Some(Path::new("in/a.txt")));
-    assert_eq!((elsewhere.below("in/a.txt"), elsewhere.below("/works/a.txt")), (None, None));
+    let elsewhere = Recorded::read(&said(&facets("/here"))).expect("read");
+    assert_eq!(elsewhere.below("/here/in/a.txt"), Some(Path::new("in/a.txt")));
+    assert_eq!((elsewhere.below("in/a.txt"), elsewhere.below("/hereby/a.txt")), (None, None));
 }
 
 #[test]
@@ -67,14 +67,14 @@ fn words_that_name_the_folder_are_moved_where_the_copy_has_what_they_name() {
     let recorded = Recorded::read(&said(&facets("."))).expect("read");
     let copy = Copy { folder: "/c".into(), files: "/c/files".into() };
     for (word, want) in [
-        ("/work/in/a.txt", "/c/files/in/a.txt"),
-        ("--from=/work/in", "--from=/c/files/in"),
-        ("cat /work/in/a.txt > \"/work/o.txt\"", "cat /c/files/in/a.txt > \"/c/files/o.txt\""),
-        ("cd /work; ls", "cd /c/files; ls"),
-        ("/work/env/bin/python", "/work/env/bin/python"),
-        ("/works/in/a.txt", "/works/in/a.txt"),
+        ("/here/in/a.txt", "/c/files/in/a.txt"),
+        ("--from=/here/in", "--from=/c/files/in"),
+        ("cat /here/in/a.txt > \"/here/o.txt\"", "cat /c/files/in/a.txt > \"/c/files/o.txt\""),
+        ("cd /here; ls", "cd /c/files; ls"),
+        ("/here/env/bin/python", "/here/env/bin/python"),
+        ("/hereby/in/a.txt", "/hereby/in/a.txt"),
         ("in/a.txt", "in/a.txt"),
     ] {
-        assert_eq!(moved(word, Path::new("/work"), &copy, &recorded), want);
+        assert_eq!(moved(word, Path::new("/here"), &copy, &recorded), want);
     }
 }
