@@ -1,6 +1,7 @@
 //! The truth and what is folded from it: events, journal, sled, artifacts, versions, graph index.
 
 pub mod artifact;
+pub mod background;
 pub mod digest;
 pub mod erasure;
 mod error;

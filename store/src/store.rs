@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::artifact::{Artifacts, Payloads};
+use crate::background::{self, Priority};
 use crate::digest::{Blake3, Received};
 use crate::erasure::{self, Keys};
 use crate::error::{Result, StoreError};
@@ -25,6 +26,9 @@ const SEAL_EVENTS: u32 = 64 * 1024;
 
 /// A plain segment of this many bytes is sealed when a bulk load ends.
 const SEAL_BYTES_AT_CLOSE: u64 = 1024 * 1024;
+
+/// A bulk load writes so many bytes before their commit at once; fewer are not worth the calls.
+const AHEAD_BYTES: usize = 256 * 1024;
 
 /// How often a thread that is about to append lets others run who may come along.
 const GATHER_YIELDS: usize = 64;
@@ -282,6 +286,9 @@ impl Store {
                 if strict && appended[before..].iter().any(refused) {
                     break;
                 }
+                if writer.bulk {
+                    journal.write_ahead(AHEAD_BYTES);
+                }
             }
             results.push(Done { appended, events });
         }
@@ -326,9 +333,8 @@ impl Store {
         self.take_over(&graph, fold, count)?;
         folder::seal_tail(&graph, fold)?;
         let stack = fold.stack().clone();
-        let thread = std::thread::Builder::new().name("lineage-join".into());
         // What is not joined now is joined by the next seal.
-        writer.joining = thread.spawn(move || folder::join(&graph, stack)).ok();
+        writer.joining = background::spawn("lineage-join", Priority::Last, move || folder::join(&graph, stack)).ok();
         Ok(())
     }
 
@@ -522,10 +528,11 @@ impl Store {
             // What the fold remembers is needed no more, and the joins want the room.
             drop(fold);
             let gathered = scope.spawn(|| folder::gather(&graph, stack));
-            journal.join();
+            // It has time: plain lines remain readable, and sled compresses what it cannot copy.
             if journal.head().length >= SEAL_BYTES_AT_CLOSE {
-                // It has time: plain lines remain readable, and sled compresses what it cannot copy.
                 drop(journal.seal());
+            } else {
+                journal.seal_complete();
             }
             gathered.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
+use lineage_store::background::{Priority, spawn};
 use lineage_store::digest::Received;
 use lineage_store::event::Prepared;
 use lineage_store::graph::View;
@@ -21,7 +22,7 @@ const TRANSLATORS: usize = 2;
 /// So many batches are appended at once if they are there; each time costs one sync.
 const APPENDED_BATCHES: usize = 4;
 /// Batches that wait between two stages; more would only cost memory.
-const WAITING: usize = 2;
+const WAITING: usize = 1;
 
 /// What a stage hands to the next; the channel is closed after an end or an error.
 type Piece<T> = io::Result<T>;
@@ -78,7 +79,7 @@ struct Stages {
     first: usize,
     /// An error that came behind the batch handed over.
     error: Option<io::Error>,
-    /// Nothing may be appended behind a refusal, so batches stay apart.
+    /// Nothing may be appended behind a refusal, so no batch goes together with one that comes after its refusal.
     strict: bool,
 }
 
@@ -91,14 +92,16 @@ impl Stages {
             let (parsed_in, parsed_out) = sync_channel(WAITING);
             let (spent_in, spent_out) = channel();
             let settings = Arc::clone(&settings);
-            threads.push(spawn("translate", move || translate(&raw_out, &parsed_in, &spent_out, &settings))?);
+            threads.push(spawn("translate", Priority::Ahead, move || {
+                translate(&raw_out, &parsed_in, &spent_out, &settings);
+            })?);
             raw.push(raw_in);
             parsed.push(parsed_out);
             spent.push(spent_in);
         }
         let (room, room_out) = channel();
         // The reader may be stuck in a pipe when the load ends early, so nobody waits for it.
-        threads.push(spawn("read", move || read(source, &raw, &room_out))?);
+        threads.push(spawn("read", Priority::Ahead, move || read(source, &raw, &room_out))?);
         Ok(Self { parsed, spent, room, threads, turn: 0, first: 0, error: None, strict: options.strict })
     }
 
@@ -130,7 +133,8 @@ impl Stages {
                     break;
                 }
             }
-            if self.strict || pieces.len() >= APPENDED_BATCHES {
+            let ends = |parsed: &Parsed| self.strict && parsed.items.iter().any(|item| item.result.is_err());
+            if pieces.len() >= APPENDED_BATCHES || pieces.last().is_some_and(ends) {
                 break;
             }
             // Behind a full batch more comes at once; behind another, as pieces of a pipe are, only what is there.
@@ -152,11 +156,6 @@ impl Stages {
             }
         }
     }
-}
-
-/// A thread with a name, for whoever looks at the process.
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
 fn read(source: impl Read, raw: &[SyncSender<Piece<Batch>>], room: &Receiver<Vec<u8>>) {
@@ -256,7 +255,9 @@ impl Load<'_, '_> {
         for (parsed, count) in pieces.iter_mut().zip(counts) {
             let own;
             (own, appended) = appended.split_at(count.min(appended.len()));
-            self.settle(parsed, &parsed.items, own)?;
+            if !self.summary.stopped {
+                self.settle(parsed, &parsed.items, own)?;
+            }
             parsed.events.extend(events.by_ref().take(count));
         }
         Ok(())

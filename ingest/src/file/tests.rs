@@ -73,6 +73,18 @@ fn strict_stops_where_it_says() {
 }
 
 #[test]
+fn strict_stops_within_batches_that_go_together() {
+    for bad in [line(1).replace("d1", "other"), "x".to_owned()] {
+        let (_folder, store) = store();
+        let text: Vec<String> = (0..2500).map(line).chain([bad]).chain((2500..6000).map(line)).collect();
+        let (summary, refused) = load(&store, &text.join("\n"), &Options { strict: true, ..options() });
+        assert!(summary.stopped && refused.len() == 1);
+        assert_eq!((summary.accepted, summary.duplicate, summary.refused), (2500, 0, 1));
+        assert_eq!(store.head().expect("a head").count, 2500, "nothing after the refusal is recorded");
+    }
+}
+
+#[test]
 fn a_dry_run_writes_nothing() {
     let (_folder, store) = store();
     load(&store, &line(1), &options());

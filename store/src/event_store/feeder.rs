@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::EventStore;
+use crate::background::{self, Priority};
 use crate::error::{Result, StoreError};
 use crate::journal::Journal;
 
@@ -29,8 +30,8 @@ impl Feeder {
         let Some(events) = EventStore::open(dir)? else { return Ok(None) };
         let (calls, called) = sync_channel(1);
         let journal = journal.clone();
-        let thread = std::thread::Builder::new().name("lineage-feed".into());
-        let thread = thread.spawn(move || feed(events, &journal, &called)).map_err(StoreError::io("start", dir))?;
+        let thread = background::spawn("lineage-feed", Priority::Last, move || feed(events, &journal, &called));
+        let thread = thread.map_err(StoreError::io("start", dir))?;
         Ok(Some(Self { calls: Some(calls), thread: Some(thread) }))
     }
 

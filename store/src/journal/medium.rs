@@ -30,6 +30,15 @@ pub trait Medium: fmt::Debug + Send + Sync {
         file.set_len(length)
     }
 
+    /// Lets the disk begin with bytes that were just written, so that a later [`Medium::sync`] waits for less.
+    ///
+    /// Promises nothing, so a failure is left to the sync.
+    fn begin_sync(&self, file: &File, offset: u64, bytes: usize) {
+        // On Linux the advice writes dirty pages back without waiting for them, and drops none that is not yet clean.
+        let bytes = std::num::NonZeroU64::new(bytes as u64);
+        let _ = rustix::fs::fadvise(file, offset, bytes, rustix::fs::Advice::DontNeed);
+    }
+
     /// Makes the bytes and the length of a file durable.
     fn sync(&self, file: &File, path: &Path) -> io::Result<()> {
         let _ = path;

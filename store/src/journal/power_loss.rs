@@ -224,6 +224,18 @@ fn history(drop_syncs: bool) -> Vec<Op> {
     while writer.count() < 120 {
         let next = writer.count();
         append(&mut writer, next..next + 1 + dice.roll(8));
+        if dice.roll(3) == 0 {
+            writer.write_ahead(1);
+            let next = writer.count();
+            append(&mut writer, next..next + dice.roll(3));
+        }
+        if dice.roll(9) == 0 {
+            // What was written ahead and is not committed is cut off again.
+            drop(writer);
+            writer = journal.lock(WAIT).unwrap();
+            assert_eq!(writer.count(), next);
+            continue;
+        }
         writer.commit().unwrap();
         // The order of what the background does is part of what is tested, not the scheduler's.
         if dice.roll(2) == 0 {

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::head::Head;
@@ -11,6 +12,7 @@ use super::medium::is_full;
 use super::recover::{Active, recover};
 use super::segment::{self, Form, log_path};
 use super::{Shared, reserve, sealed};
+use crate::background::{self, Priority};
 use crate::digest::Received;
 use crate::error::{Result, StoreError};
 use crate::time::Time;
@@ -30,6 +32,8 @@ pub struct JournalWriter {
     /// What is published once the buffer is written.
     next: Head,
     buffer: Vec<u8>,
+    /// The bytes of the buffer that are in the file already, behind what is published.
+    ahead: usize,
     active: Active,
     head_file: File,
     _lock: File,
@@ -52,6 +56,7 @@ impl JournalWriter {
             head,
             next: head,
             buffer: std::mem::take(&mut *shared.buffer.lock().unwrap_or_else(PoisonError::into_inner)),
+            ahead: 0,
             active,
             head_file,
             _lock: lock,
@@ -98,6 +103,24 @@ impl JournalWriter {
         position
     }
 
+    /// Writes what was appended so far and lets the disk begin with it, if it is so many bytes; the commit then waits
+    /// for less.
+    ///
+    /// It is not published: without a commit it is cut off again when the lock is given back.
+    pub fn write_ahead(&mut self, at_least: usize) {
+        let bytes = &self.buffer[self.ahead..];
+        if bytes.len() < at_least || self.head.length >= self.shared.segment_bytes || self.refused.is_some() {
+            return;
+        }
+        let (medium, at) = (&*self.shared.medium, self.head.length + self.ahead as u64);
+        let (file, path) = (&self.active.file, &self.active.path);
+        // What cannot be written now is met by the commit, which says why.
+        if self.shared.check_poison().is_ok() && medium.write_at(file, path, bytes, at).is_ok() {
+            medium.begin_sync(file, at, bytes.len());
+            self.ahead = self.buffer.len();
+        }
+    }
+
     /// Makes what was appended durable, then publishes it.
     ///
     /// On a full disk the events of this commit are refused and the writer goes on; after any other
@@ -112,6 +135,7 @@ impl JournalWriter {
             self.fail(error);
         }
         self.buffer.clear();
+        self.ahead = 0;
         self.next = self.head;
         done
     }
@@ -134,9 +158,9 @@ impl JournalWriter {
         if self.head.length >= self.shared.segment_bytes {
             self.roll()?;
         }
-        let medium = &*self.shared.medium;
+        let (medium, at) = (&*self.shared.medium, self.head.length + self.ahead as u64);
         let (file, path) = (&self.active.file, &self.active.path);
-        medium.write_at(file, path, &self.buffer, self.head.length).map_err(StoreError::io("write", path))?;
+        medium.write_at(file, path, &self.buffer[self.ahead..], at).map_err(StoreError::io("write", path))?;
         medium.sync(file, path).map_err(StoreError::io("sync", path))?;
         let path = self.shared.head_path();
         let mut next = Head { sequence: self.head.sequence, ..self.next };
@@ -146,9 +170,11 @@ impl JournalWriter {
     }
 
     /// After a failure: back to the last published byte, or no further writes at all.
-    fn fail(&self, error: &StoreError) {
+    fn fail(&mut self, error: &StoreError) {
         let full = match error {
-            StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::InvalidInput => return,
+            StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::InvalidInput => {
+                return self.cut_ahead();
+            }
             StoreError::Io { source, .. } => is_full(source),
             _ => false,
         };
@@ -165,6 +191,15 @@ impl JournalWriter {
         }
     }
 
+    /// Takes what was written before its commit, which was not to be, out of the file again.
+    fn cut_ahead(&mut self) {
+        let (file, path) = (&self.active.file, &self.active.path);
+        let is_ahead = std::mem::take(&mut self.ahead) > 0 && self.shared.check_poison().is_ok();
+        if is_ahead && self.shared.medium.truncate(file, path, self.head.length).is_err() {
+            self.shared.poison();
+        }
+    }
+
     /// Lets sealing go on when the lock is given back; [`Journal::join`](super::Journal::join) waits for it.
     ///
     /// A process that ends without waiting has no loss: the next one that seals begins anew.
@@ -172,9 +207,8 @@ impl JournalWriter {
         self.leaves_sealing = true;
     }
 
-    /// Starts a new segment and seals the old one in the background, after the one before it is sealed.
+    /// Starts a new segment and seals the old one in the background; with a later one, if those before are not done yet.
     fn roll(&mut self) -> Result<()> {
-        self.join();
         let shared = Arc::clone(&self.shared);
         let medium = &*shared.medium;
         let active = new_segment(&shared, self.head.count)?;
@@ -191,16 +225,24 @@ impl JournalWriter {
         self.next.segment = head.segment;
         self.next.length -= self.head.length;
         (self.head, self.active) = (head, active);
-        let thread = std::thread::Builder::new().name("lineage-seal".into());
-        // What is not sealed now is sealed by the next roll.
-        let sealing = thread.spawn(move || seal_before(&shared, head.segment)).ok();
-        *self.shared.sealing.lock().unwrap_or_else(PoisonError::into_inner) = sealing;
+        let mut sealing = self.shared.sealing.lock().unwrap_or_else(PoisonError::into_inner);
+        if sealing.as_ref().is_none_or(JoinHandle::is_finished) {
+            // What is not sealed now is sealed by the next roll.
+            *sealing =
+                background::spawn("lineage-seal", Priority::Last, move || seal_before(&shared, head.segment)).ok();
+        }
         Ok(())
     }
 
-    /// Waits until the segments that are complete are sealed.
+    /// Waits until the background has sealed what it is about to seal.
     pub fn join(&mut self) {
         self.shared.join();
+    }
+
+    /// Seals the segments that are complete, also those that an earlier process left.
+    pub fn seal_complete(&mut self) {
+        self.join();
+        seal_before(&self.shared, self.head.segment);
     }
 
     /// Seals what is complete, also what an earlier process left; plain segments remain readable meanwhile.
@@ -213,8 +255,7 @@ impl JournalWriter {
             self.roll()?;
             self.next = self.head;
         }
-        self.join();
-        seal_before(&self.shared, self.head.segment);
+        self.seal_complete();
         Ok(())
     }
 
@@ -225,6 +266,7 @@ impl JournalWriter {
 
 impl Drop for JournalWriter {
     fn drop(&mut self) {
+        self.cut_ahead();
         if self.buffer.capacity() <= BUFFER_BYTES_KEPT {
             self.buffer.clear();
             *self.shared.buffer.lock().unwrap_or_else(PoisonError::into_inner) = std::mem::take(&mut self.buffer);
