@@ -1,4 +1,4 @@
-//! The bench: `cargo run --release -p lineage-tests --bin speed -- [--events N | --file FILE] [--dir DIR]`, `capture` or `pipeline`.
+//! The bench: `cargo run --release -p lineage-tests --bin speed -- [--events N | --file FILE] [--dir DIR]`, `capture`, `pipeline` or `closure`.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a harness")]
 
 use std::fs::File;
@@ -15,6 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: &str = "usage: speed [--events N | --file FILE] [--dir DIR]
        speed capture [--python PROGRAM] [--dir DIR]
        speed pipeline [--dir DIR]
+       speed closure STORE
   --events  how many events to generate [1000000]
   --file    events in the native format, instead of generated ones
   --dir     where to work, on the disk that is measured [the folder for temporary files]";
@@ -32,6 +33,12 @@ fn main() -> ExitCode {
         && what == "report"
     {
         load::report_child(Path::new(root), Path::new(out));
+        return ExitCode::SUCCESS;
+    }
+    if let [what, root] = arguments.as_slice()
+        && what == "closure"
+    {
+        tell(closure::warm(Path::new(root)));
         return ExitCode::SUCCESS;
     }
     let is_pipeline = arguments.first().is_some_and(|what| what == "pipeline");

@@ -25,6 +25,7 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lineage_store::graph::Direction;
 use lineage_tests::random::Random;
 
 use histories::{NOW, Sending};
@@ -84,6 +85,10 @@ fn differs(history: &[Sending], seal: usize, questions: &dyn Fn(usize) -> Vec<Qu
         return None;
     }
     let view = store.view().expect("a view");
+    if recorded.len().is_multiple_of(2) {
+        // A view that was walked often answers closures from edges that it laid out.
+        [Direction::Downstream, Direction::Upstream].into_iter().cycle().take(8).for_each(|way| view.walked_far(way));
+    }
     let log = log_of(&recorded);
     questions(recorded.len()).into_iter().find_map(|question| {
         let engine = engine::ask(&view, &question.text());

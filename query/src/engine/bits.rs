@@ -21,6 +21,11 @@ impl Bits {
         Self { words }
     }
 
+    /// The empty set, with room for every id below a number.
+    pub(crate) fn with_room(n: u32) -> Self {
+        Self { words: vec![0; (n as usize).div_ceil(64)] }
+    }
+
     /// The ids of an iterator.
     pub(crate) fn of(ids: impl IntoIterator<Item = u32>) -> Self {
         let mut bits = Self::default();

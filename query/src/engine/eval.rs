@@ -7,6 +7,7 @@ use super::bits::{Bits, Nodes};
 use super::compare::{holds, missing_text};
 use super::names;
 use super::plan::{Plan, PredPlan, RelPlan, TestPlan};
+use super::relate::Wanted;
 use super::world::World;
 use crate::syntax::ast::{Kind, Relation};
 
@@ -46,7 +47,7 @@ impl<'a> Evaluator<'a> {
             }
             Plan::Between(between) => self.between(between),
             Plan::Saved(saved) => self.set(&saved.plan),
-            Plan::Rel(rel) if generates(rel) => self.relation(rel, false),
+            Plan::Rel(rel) if generates(rel) => self.relation(rel, Wanted::All),
             condition => {
                 let mut all = self.everything();
                 self.narrow(condition, &mut all);
@@ -70,9 +71,16 @@ impl<'a> Evaluator<'a> {
         {
             sets.push(rest.remove(kind));
         }
-        let single = members.iter().any(|m| matches!(m, Plan::Kind(Kind::Event)));
+        let has = |test: fn(Kind) -> bool| members.iter().any(|m| matches!(m, Plan::Kind(kind) if test(*kind)));
+        let wanted = if has(|kind| kind == Kind::Event) {
+            Wanted::SingleEvents
+        } else if has(names::is_of_versions) {
+            Wanted::Versions
+        } else {
+            Wanted::All
+        };
         let of = |set: &Plan| match set {
-            Plan::Rel(rel) => self.relation(rel, single),
+            Plan::Rel(rel) => self.relation(rel, wanted),
             set => self.set(set),
         };
         let mut nodes = match sets.split_first() {
@@ -167,7 +175,10 @@ impl<'a> Evaluator<'a> {
                 let created = rel.relation == Relation::Created;
                 nodes.events.retain(|e| created && self.happened(e, single, &rel.when, None));
             }
-            Plan::Rel(rel) => nodes.intersect(&self.relation(rel, nodes.single), self.world),
+            Plan::Rel(rel) => {
+                let wanted = if nodes.single { Wanted::SingleEvents } else { Wanted::All };
+                nodes.intersect(&self.relation(rel, wanted), self.world);
+            }
             set => nodes.intersect(&self.set(set), self.world),
         }
     }

@@ -7,6 +7,7 @@ mod budget;
 mod candidates;
 mod changes;
 mod clock;
+mod closure;
 mod compare;
 pub(crate) mod difference;
 mod drawing;

@@ -9,21 +9,32 @@ use super::plan::{Environments, OperandPlan, Plan, RelPlan};
 use super::walk::{Edges, Reach, Walk, inputs_of, outputs_of};
 use crate::syntax::ast::{Quantifier, Relation};
 
+/// Which nodes of a relation are wanted; more than those may be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Versions and steps.
+    All,
+    /// Versions and, where the relation tells them apart, single events rather than steps.
+    SingleEvents,
+    /// Versions.
+    Versions,
+}
+
 /// How an image is computed.
 #[derive(Clone, Copy)]
 struct How<'a> {
     rel: &'a RelPlan,
     /// Steps and versions that are never passed.
     avoiding: Option<&'a Nodes>,
-    /// Whether single events are wanted rather than steps.
-    single: bool,
+    /// Which nodes are wanted.
+    wanted: Wanted,
     /// Whether the set itself is never in the image of a walk.
     strict: bool,
 }
 
 impl Evaluator<'_> {
-    /// The nodes of a relation; `single`: single events rather than steps where the relation tells them apart.
-    pub(super) fn relation(&self, rel: &RelPlan, single: bool) -> Nodes {
+    /// The nodes of a relation.
+    pub(super) fn relation(&self, rel: &RelPlan, wanted: Wanted) -> Nodes {
         match rel.relation {
             Relation::Tagged => return self.tagged(rel.tag),
             Relation::Live => return self.live(rel.environments.as_ref()),
@@ -31,7 +42,7 @@ impl Evaluator<'_> {
         }
         let Some(operand) = &rel.operand else { return Nodes::default() };
         let avoiding = rel.avoiding.as_ref().map(|a| self.in_steps(a));
-        let how = How { rel, avoiding: avoiding.as_ref(), single, strict: true };
+        let how = How { rel, avoiding: avoiding.as_ref(), wanted, strict: true };
         self.quantified(how, operand)
     }
 
@@ -109,7 +120,7 @@ impl Evaluator<'_> {
     /// Whether the one node of a set stands in a relation to a member of another.
     pub(super) fn stands_in(&self, rel: &RelPlan, node: &Nodes, to: &Nodes) -> bool {
         let avoiding = rel.avoiding.as_ref().map(|a| self.in_steps(a));
-        let how = How { rel, avoiding: avoiding.as_ref(), single: false, strict: true };
+        let how = How { rel, avoiding: avoiding.as_ref(), wanted: Wanted::All, strict: true };
         let mut image = self.image(how, to);
         image.intersect(node, self.world);
         !image.is_empty()
@@ -138,9 +149,11 @@ impl Evaluator<'_> {
                 Nodes::of_versions(versions)
             }
             Relation::ProducedBy => Nodes::of_versions(outputs_of(world, &to.events)),
-            Relation::Using => self.touching(to, how.single, |usage| matches!(usage, Some(Use::Input(_)))),
-            Relation::Producing => self.touching(to, how.single, |usage| usage.is_none()),
-            Relation::About => self.touching(to, how.single, |_| true),
+            Relation::Using => {
+                self.touching(to, how.wanted == Wanted::SingleEvents, |usage| matches!(usage, Some(Use::Input(_))))
+            }
+            Relation::Producing => self.touching(to, how.wanted == Wanted::SingleEvents, |usage| usage.is_none()),
+            Relation::About => self.touching(to, how.wanted == Wanted::SingleEvents, |_| true),
             _ => Nodes::default(),
         }
     }
@@ -148,6 +161,7 @@ impl Evaluator<'_> {
     fn walk(&self, edges: Edges, how: How<'_>, go: impl FnOnce(Walk<'_>) -> Reach) -> Nodes {
         let steps = self.world.view.steps();
         let walk = Walk::new(self.world, &steps, edges, how.rel.depth).avoiding(how.avoiding);
+        let walk = walk.versions_only(how.wanted == Wanted::Versions);
         let reach = go(if how.strict { walk } else { walk.back_to_start() });
         self.crossed.set(self.crossed.get() || reach.crossed);
         reach.nodes

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use lineage_store::event::{Kind, Role};
-use lineage_store::graph::{Made, Makes, Position, Steps, Use, VersionId, View};
+use lineage_store::graph::{Direction, Made, Makes, Position, Steps, Use, VersionId, View};
 
 use super::bits::{Bits, Nodes};
+use super::closure;
 use super::world::World;
 
 /// Which edges are followed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Edges {
     /// Input roles, a bit each.
     roles: u8,
@@ -70,6 +71,8 @@ pub(crate) struct Walk<'a> {
     avoiding: Option<&'a Nodes>,
     /// Whether members of the start set are never found.
     strict: bool,
+    /// Whether steps are not wanted among what is found.
+    versions_only: bool,
     /// Whether the far ends of copies and links of the start set are not found for that alone.
     by_steps: bool,
     start: Nodes,
@@ -96,6 +99,7 @@ impl<'a> Walk<'a> {
             depth: depth.unwrap_or(u32::MAX),
             avoiding: None,
             strict: true,
+            versions_only: false,
             by_steps: false,
             start: Nodes::default(),
             seen: Nodes::default(),
@@ -120,6 +124,12 @@ impl<'a> Walk<'a> {
         self
     }
 
+    /// Finds versions only; that may be cheaper.
+    pub(crate) fn versions_only(mut self, versions_only: bool) -> Self {
+        self.versions_only = versions_only;
+        self
+    }
+
     /// Finds nothing without a step.
     pub(crate) fn by_steps_only(mut self) -> Self {
         self.by_steps = true;
@@ -134,12 +144,30 @@ impl<'a> Walk<'a> {
 
     /// Everything that a set of versions and steps led to.
     pub(crate) fn downstream(self, start: &Nodes) -> Reach {
-        self.run(start, Self::leave, Self::outputs_of_start, |c, v| c.replicas.get(&v))
+        self.close(start, Direction::Downstream, |walk| {
+            walk.run(start, Self::leave, Self::outputs_of_start, |c, v| c.replicas.get(&v))
+        })
     }
 
     /// Everything that led to a set of versions and steps.
     pub(crate) fn upstream(self, start: &Nodes) -> Reach {
-        self.run(start, Self::enter, Self::inputs_of_start, |c, v| c.originals.get(&v))
+        self.close(start, Direction::Upstream, |walk| {
+            walk.run(start, Self::enter, Self::inputs_of_start, |c, v| c.originals.get(&v))
+        })
+    }
+
+    /// Takes the edges that are laid out from version to version, where they tell all that is wanted; else walks.
+    fn close(self, start: &Nodes, direction: Direction, walk: impl FnOnce(Self) -> Reach) -> Reach {
+        let all = self.versions_only && self.strict && !self.by_steps && self.edges == Edges::ALL;
+        if !all || self.avoiding.is_some() || self.on_step.is_some() || !start.events.is_empty() {
+            return walk(self);
+        }
+        let (world, depth) = (self.world, self.depth);
+        closure::closure(world, self.steps, &start.versions, direction, depth).unwrap_or_else(|| {
+            let reach = walk(self);
+            closure::walked(world, direction, &reach.nodes);
+            reach
+        })
     }
 
     fn run(

@@ -24,6 +24,6 @@ pub(crate) use fold::Fold;
 pub(crate) use stack::Stack;
 pub use value::Value;
 pub use view::{
-    Assertion, EntityId, Fact, Made, Makes, Mention, Names, Position, SlotChange, Steps, Subject, Symbol, Use,
-    VersionId, View,
+    Adjacency, Assertion, Direction, EntityId, Fact, Made, Makes, Mention, Names, Position, SlotChange, Steps, Subject,
+    Symbol, Use, VersionId, View,
 };

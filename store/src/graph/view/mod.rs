@@ -1,5 +1,6 @@
 //! One fixed position of the graph index: what was recorded by K, had happened by T, and is not retracted.
 
+mod adjacency;
 mod edges;
 mod facts;
 mod late;
@@ -9,6 +10,7 @@ mod versions;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
+pub use adjacency::{Adjacency, Direction};
 pub use edges::{Made, Mention, Use};
 pub use facts::{Assertion, Fact, SlotChange, Subject};
 pub use steps::{Makes, Names, Steps};
@@ -18,6 +20,7 @@ use super::{fold, key};
 use crate::error::Result;
 use crate::event::{EntityKind, Evidence, Kind, Outcome, State};
 use crate::time::Time;
+use adjacency::Adjacencies;
 use late::Late;
 
 /// A version: a dense id, in the order of minting.
@@ -50,6 +53,7 @@ pub struct View {
     /// The number of versions minted by K.
     n_versions: u32,
     late: Arc<Mutex<HashMap<EntityId, Arc<Late>>>>,
+    adjacencies: Arc<Adjacencies>,
 }
 
 impl View {
@@ -74,6 +78,7 @@ impl View {
             n_versions: stack.n_versions_by(end),
             visible: Visible { end, until, hidden: HashSet::new(), all: false },
             late: Arc::default(),
+            adjacencies: Arc::default(),
             stack,
         };
         view.visible.hidden = view.retracted();
@@ -86,6 +91,7 @@ impl View {
         let mut view = self.clone();
         view.visible.hidden.clear();
         view.late = Arc::default();
+        view.adjacencies = Arc::default();
         view
     }
 
