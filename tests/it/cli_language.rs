@@ -111,10 +111,15 @@ fn dates_are_days_of_a_zone() {
     assert_eq!(sandbox.run(["--json", "query", "--edition", "1", "models"]).json()["edition"], 1);
 }
 
-/// What a shell is offered for the last of some words.
+/// What bash is offered for the last of some words.
 fn in_shell(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
+    in_some_shell("bash", sandbox, words)
+}
+
+/// What a shell is offered for the last of some words.
+fn in_some_shell(shell: &str, sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
     let mut command = Command::new(binary());
-    command.args(["--", "lineage"]).args(words).current_dir(sandbox.path()).env("COMPLETE", "bash");
+    command.args(["--", "lineage"]).args(words).current_dir(sandbox.path()).env("COMPLETE", shell);
     command.env("_CLAP_COMPLETE_INDEX", words.len().to_string()).env("_CLAP_IFS", "\n").env_remove("LINEAGE_STORE");
     let ran = Ran::of(&mut command);
     ran.done().lines().map(str::to_owned).collect()
@@ -136,6 +141,16 @@ fn shells_complete_questions_and_names() {
     assert_eq!(in_shell(&sandbox, &["hist"]), ["history"]);
     assert!(sandbox.run(["completions", "bash"]).done().contains("complete "));
     sandbox.run(["completions", "tcsh"]).fails(2, "bash");
+    // These take quotes off what was typed before they compare, and put their own on what they insert.
+    for (shell, end) in [("zsh", ':'), ("fish", '\t')] {
+        let offered = |words: &[&str]| {
+            let offered = in_some_shell(shell, &sandbox, words);
+            offered.iter().map(|line| line.split(end).next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(offered(&["query", "'models trai"]), ["models trained"], "{shell}");
+        assert_eq!(offered(&["query", "\"models trained on dataset m"]), ["models trained on dataset 'my data'"]);
+        assert_eq!(offered(&["show", "model", "ch"]), ["churn"], "{shell}");
+    }
     let empty = Sandbox::empty();
     assert!(
         in_shell(&empty, &["query", "models trained on dataset "]).is_empty(),

@@ -1,7 +1,8 @@
 //! Completion in shells: the script that a shell loads, and what is offered for questions and names.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::sync::OnceLock;
 
 use clap_complete::env::{CompleteEnv, Shells};
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
@@ -21,6 +22,10 @@ Questions and names are completed from the store; quote a question, then Tab wor
 
 /// The variable by which a shell asks for completions.
 const VARIABLE: &str = "COMPLETE";
+/// Shells that compare candidates with what the typed word means, and quote what they insert.
+const QUOTING_SHELLS: [&str; 3] = ["zsh", "fish", "elvish"];
+/// The shell that asks.
+static SHELL: OnceLock<OsString> = OnceLock::new();
 /// What some shell would read in double quotes, so that it is never offered there.
 const SPECIAL: [char; 5] = ['"', '$', '`', '\\', '!'];
 /// Flags of questions that take a value.
@@ -66,6 +71,10 @@ impl Completions {
 /// Answers a shell that asks for completions; whether one did.
 pub(crate) fn answer() -> bool {
     let folder = env::current_dir().ok();
+    // The variable is taken away before anything is completed.
+    if let Some(shell) = env::var_os(VARIABLE) {
+        drop(SHELL.set(shell));
+    }
     let asked =
         CompleteEnv::with_factory(app::clap_command).var(VARIABLE).try_complete(env::args_os(), folder.as_deref());
     // A shell shows nothing of an error; what was typed stays as it is.
@@ -117,11 +126,13 @@ fn offered(before: &[String], current: &str) -> Vec<CompletionCandidate> {
     let context = Context::new(Global::default());
     let Ok(found) = candidates(&context, &text, text.len()) else { return Vec::new() };
     let inside = quote.is_some() || typed.contains(' ');
+    let shell_quotes = SHELL.get().is_some_and(|shell| QUOTING_SHELLS.iter().any(|quoting| shell == quoting));
     found
         .into_iter()
         .filter_map(|candidate| {
             let kept = typed.get(..candidate.replace.start.checked_sub(shared)?)?;
-            let word = in_shell(&format!("{kept}{}", candidate.text), quote, inside)?;
+            let text = format!("{kept}{}", candidate.text);
+            let word = if shell_quotes { text } else { in_shell(&text, quote, inside)? };
             Some(CompletionCandidate::new(word).help((!candidate.doc.is_empty()).then(|| candidate.doc.into())))
         })
         .collect()
