@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::base64;
-use crate::digest::sha256;
+use crate::digest::{sha256, sha256_prefixed};
 
 /// The most hashes of a proof: one for each level of a tree of 2^63 leaves, and one more for consistency.
 pub const PROOF_HASHES_MAX: usize = 64;
@@ -20,12 +20,15 @@ impl Hash {
 
     /// The hash of a leaf, `SHA-256(0x00 || leaf)`.
     pub fn leaf(leaf: &[u8]) -> Self {
-        Self(sha256(&[&[0], leaf]))
+        Self(sha256_prefixed(0, leaf))
     }
 
     /// The hash of a node, `SHA-256(0x01 || left || right)`.
     pub fn node(left: &Self, right: &Self) -> Self {
-        Self(sha256(&[&[1], &left.0, &right.0]))
+        let mut both = [0; 64];
+        both[..32].copy_from_slice(&left.0);
+        both[32..].copy_from_slice(&right.0);
+        Self(sha256_prefixed(1, &both))
     }
 
     /// Reads the standard base64 of 32 bytes.
