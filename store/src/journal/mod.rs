@@ -5,6 +5,7 @@ mod cut;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::unit_arg, reason = "a panic is how a test fails")]
 mod faults;
+mod hashed;
 mod head;
 mod line;
 mod medium;
@@ -53,6 +54,7 @@ pub(crate) use segment::FRAME_BYTES;
 pub(crate) use survey::Found;
 
 use crate::error::{Result, StoreError};
+use hashed::Hashed;
 
 /// A segment is sealed when it has this many bytes of lines.
 ///
@@ -78,6 +80,8 @@ pub(crate) struct Shared {
     buffer: Mutex<Vec<u8>>,
     /// The thread that seals; there is one at most.
     sealing: Mutex<Option<JoinHandle<()>>>,
+    /// What it hashes on the way.
+    hashed: Hashed,
 }
 
 impl Shared {
@@ -151,6 +155,7 @@ impl Journal {
             cache: Mutex::default(),
             buffer: Mutex::default(),
             sealing: Mutex::default(),
+            hashed: Hashed::default(),
         };
         let journal = Self { shared: Arc::new(shared) };
         journal.head().map(|_| journal)

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
+use super::hashed::{Hashed, Run};
 use super::line::{LINE_BYTES_MAX, Lines, parse_at};
 use super::medium::Medium;
 use super::segment::{Chunk, FRAME_BYTES, log_path, sealed_path};
@@ -162,8 +163,9 @@ pub(crate) fn read_frame(file: &File, path: &Path, frame: &Frame, chunk: &mut Ch
 /// Seals a segment: writes it compressed, makes that durable under its name, then removes the plain file.
 ///
 /// Nothing is removed unless every line was good and what was compressed decompresses to the same bytes. The plain
-/// file is locked meanwhile: who seals need not hold the lock of the journal, but no two seal one segment.
-pub(crate) fn seal(medium: &dyn Medium, dir: &Path, base: u64, end: u64) -> Result<()> {
+/// file is locked meanwhile: who seals need not hold the lock of the journal, but no two seal one segment. The leaves
+/// are hashed on the way, as far as that is wanted.
+pub(crate) fn seal(medium: &dyn Medium, dir: &Path, base: u64, end: u64, hashed: &Hashed) -> Result<()> {
     let (from, to) = (log_path(dir, base), sealed_path(dir, base));
     let new = to.with_extension("zst.new");
     let source = File::open(&from).map_err(StoreError::io("open", &from))?;
@@ -174,7 +176,9 @@ pub(crate) fn seal(medium: &dyn Medium, dir: &Path, base: u64, end: u64) -> Resu
         medium.remove(&new).map_err(StoreError::io("remove", &new))?;
     }
     let target = medium.create(&new).map_err(StoreError::io("create", &new))?;
-    let written = write_sealed(medium, (&source, &from), (&target, &new), base..end);
+    let mut run = hashed.begin(base);
+    let written = write_sealed(medium, (&source, &from), (&target, &new), base..end, &mut run);
+    hashed.keep(run);
     if written.is_err() {
         // The plain file stays the truth; a half-written copy is of no use.
         drop(medium.remove(&new));
@@ -200,6 +204,7 @@ fn write_sealed(
     (source, from): (&File, &Path),
     (target, to): (&File, &Path),
     positions: std::ops::Range<u64>,
+    run: &mut Run,
 ) -> Result<()> {
     let length = source.metadata().map_err(StoreError::io("read", from))?.len();
     let mut packer = Packer::new().map_err(StoreError::io("compress", to))?;
@@ -211,7 +216,8 @@ fn write_sealed(
         let stored = packer.pack_lines(&mut chunk).map_err(StoreError::io("compress", to))?;
         let mut next = chunk.first;
         for (at, line) in Lines::new(&chunk.bytes) {
-            parse_at(line, next).map_err(|what| StoreError::corrupt(from, offset + at as u64, what))?;
+            let record = parse_at(line, next).map_err(|what| StoreError::corrupt(from, offset + at as u64, what))?;
+            run.add(next, record.leaf);
             next += 1;
         }
         if next == chunk.first {

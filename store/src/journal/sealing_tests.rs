@@ -3,6 +3,7 @@
 use super::segment::Form;
 use super::tests::{SMALL, WAIT, append, check, folder, journal_of};
 use super::*;
+use crate::proof::Hash;
 use crate::time::Time;
 
 fn sealed(dir: &Path) -> usize {
@@ -25,6 +26,35 @@ fn sealing_goes_on_without_the_lock() {
     assert_eq!(sealed(&dir), segment::list(&dir).unwrap().len() - 1);
     check(&journal, 200);
     assert!(journal.verify(&mut |_, _| {}).unwrap().is_good());
+}
+
+#[test]
+fn sealing_hashes_the_leaves_that_are_wanted() {
+    let (_temp, dir) = folder();
+    let journal = journal_of(&dir, 0, SMALL);
+    journal.hash_from(Some(5));
+    let mut writer = journal.lock(WAIT).unwrap();
+    for i in 0..200 {
+        append(&mut writer, i..i + 1);
+        writer.commit().unwrap();
+    }
+    writer.seal().unwrap();
+    let taken = journal.take_hashed(100);
+    assert!(taken.iter().all(|run| run.first < 100));
+    let later = journal.take_hashed(u64::MAX);
+    let mut next = 5;
+    for run in taken.iter().chain(&later) {
+        assert_eq!(run.first, next);
+        for hash in &run.hashes {
+            assert_eq!(*hash, Hash::leaf(&journal.get(next).unwrap().leaf));
+            next += 1;
+        }
+    }
+    assert_eq!(next, 200);
+    journal.hash_from(None);
+    append(&mut writer, 200..201);
+    writer.seal().unwrap();
+    assert!(journal.take_hashed(u64::MAX).is_empty());
 }
 
 #[test]

@@ -338,7 +338,7 @@ fn seal_before(shared: &Shared, position: u64) {
     let Ok(segments) = segment::list(&shared.dir) else { return };
     for pair in segments.windows(2) {
         if pair[0].form == Form::Log && pair[1].base <= position {
-            drop(sealed::seal(&*shared.medium, &shared.dir, pair[0].base, pair[1].base));
+            drop(sealed::seal(&*shared.medium, &shared.dir, pair[0].base, pair[1].base, &shared.hashed));
         }
     }
 }

@@ -32,8 +32,13 @@ impl Attestor {
     pub(crate) fn start(layout: &Layout, journal: &Journal, signer: Signer) -> Result<Self> {
         let (calls, called) = sync_channel(1);
         let (own, journal) = (layout.clone(), journal.clone());
+        journal.hash_from(Some(journal.head()?.count));
         let thread = std::thread::Builder::new().name("lineage-sign".into());
-        let thread = thread.spawn(move || attest(&Proofs::open(&own, &journal), &signer, &called));
+        let thread = thread.spawn(move || {
+            let wrote = attest(&Proofs::open(&own, &journal), &signer, &called);
+            journal.hash_from(None);
+            wrote
+        });
         let thread = thread.map_err(StoreError::io("start", layout.root()))?;
         Ok(Self { calls, thread: Some(thread) })
     }
@@ -66,7 +71,10 @@ fn attest(proofs: &Proofs, signer: &Signer, called: &Receiver<Call>) -> bool {
     while committed || matches!(called.recv(), Ok(Call::Committed)) {
         let begun = Instant::now();
         match proofs.advance_unsynced(signer) {
-            Ok(Advanced::Signed(_)) => wrote = true,
+            Ok(Advanced::Signed(signed)) => {
+                wrote = true;
+                proofs.journal().hash_from(Some(signed.size()));
+            }
             Ok(Advanced::Current(_) | Advanced::Busy) => {}
             Err(_) => break,
         }

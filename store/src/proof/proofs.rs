@@ -233,14 +233,29 @@ impl Proofs {
         Err(damaged(format!("its tree head is {}, that of the tiles is {}", latest.root(), edge.root())))
     }
 
+    /// Hands over the hashes of events in order: those that sealing came by, and of the others from the journal.
+    fn each_leaf(&self, from: u64, end: u64, each: &mut dyn FnMut(Hash) -> Result<()>) -> Result<()> {
+        let mut next = from;
+        for run in self.journal.take_hashed(end).into_iter().filter(|run| run.end() > from) {
+            if run.first > next {
+                self.journal.read_from(next, run.first, &mut |record| each(Hash::leaf(record.leaf)))?;
+                next = run.first;
+            }
+            let known = (next - run.first) as usize;
+            for leaf in run.hashes.into_iter().skip(known).take((end - next) as usize) {
+                each(leaf)?;
+                next += 1;
+            }
+        }
+        self.journal.read_from(next, end, &mut |record| each(Hash::leaf(record.leaf)))
+    }
+
     /// Adds the events up to a count, and writes the tiles that changed.
     fn grow(&self, edge: &mut Edge, count: u64, durable: bool) -> Result<()> {
         let before: Vec<(u32, u64)> = edge.partial().map(|(level, index, _)| (level, index)).collect();
         let one_by_one = count - edge.size() <= TILES_SYNCED_ONE_BY_ONE * TILE_HASHES;
-        self.journal.read_from(edge.size(), count, &mut |record| {
-            edge.push(Hash::leaf(record.leaf), &mut |level, index, hashes| {
-                self.tiles.write(level, index, hashes, durable && one_by_one)
-            })
+        self.each_leaf(edge.size(), count, &mut |leaf| {
+            edge.push(leaf, &mut |level, index, hashes| self.tiles.write(level, index, hashes, durable && one_by_one))
         })?;
         let mut widths = HashMap::new();
         for (level, index, hashes) in edge.partial() {

@@ -188,6 +188,33 @@ fn checkpoints_are_signed_while_events_are_appended() {
 }
 
 #[test]
+fn hashes_of_sealing_and_of_the_journal_give_one_tree() {
+    let (_folder, store) = store();
+    store.journal().hash_from(Some(300));
+    let facet = "x".repeat(15_000);
+    let mut at = 0;
+    // The first 700 fill a segment, which the next append seals.
+    for count in [700, 10, 10] {
+        let events = (at..at + count).flat_map(|i| {
+            let line = format!(
+                r#"{{"v":1,"kind":"transform","id":"e{i}","outputs":[{{"name":"d"}}],"facets":{{"f":"{facet}"}}}}"#
+            );
+            let keys = crate::erasure::Keys::of_seed([7; 32]);
+            prepare(Event::parse(line.as_bytes(), "ana").unwrap(), line.as_bytes(), &[], &keys).unwrap()
+        });
+        store.append(events.collect(), Time(1_800_000_000_000_000_000)).unwrap();
+        at += count;
+        // Signed in the midst of what is hashed, too.
+        if at != 700 {
+            let Advanced::Signed(signed) = store.proofs().advance(&key()).unwrap() else { panic!("not signed") };
+            assert_eq!(signed.root(), hashes_of(&store).root(at));
+        }
+    }
+    store.journal().join();
+    assert!(store.journal().take_hashed(u64::MAX).is_empty(), "what sealing hashed was taken");
+}
+
+#[test]
 fn nothing_is_signed_that_contradicts_the_newest_checkpoint() {
     let (_folder, store) = store();
     add(&store, 0, 300);
