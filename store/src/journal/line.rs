@@ -129,25 +129,36 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Lower-case digits only: an upper-case one is a flipped bit.
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// The value of each hex digit, lower-case ones only, as an upper-case one is a flipped bit; anything else has a high bit.
+const NIBBLES: [u8; 256] = {
+    let mut table = [0xff; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        table[HEX[digit] as usize] = digit as u8;
+        digit += 1;
     }
-}
+    table
+};
 
 fn checksum(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |value, b| Some(value << 4 | u32::from(nibble(*b)?)))
+    let mut bad = 0;
+    let value = digits.iter().fold(0, |value: u32, digit| {
+        let nibble = NIBBLES[usize::from(*digit)];
+        bad |= nibble;
+        value << 4 | u32::from(nibble & 15)
+    });
+    (bad < 16).then_some(value)
 }
 
 fn digest(hex: &[u8]) -> Option<Received> {
     let mut bytes = [0; RECEIVED_DIGITS / 2];
+    let mut bad = 0;
     for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+        bad |= high | low;
+        *byte = high << 4 | low & 15;
     }
-    Some(Received(bytes))
+    (bad < 16).then_some(Received(bytes))
 }
 
 /// The lines of a buffer, each with its newline and its offset; the last may lack the newline.

@@ -27,6 +27,7 @@ mod survey;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::unit_arg, reason = "a panic is how a test fails")]
 mod tests;
+mod turns;
 mod verify;
 mod writer;
 

@@ -1,5 +1,6 @@
 //! The survey: every record that is good and every place that is not, for `verify` and repair.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,13 @@ use super::head::Head;
 use super::line::{Lines, Record, parse};
 use super::sealed::{self, Index};
 use super::segment::{self, Chunk, Form, Segment, log_path};
+use super::turns::{Ending, Turns};
 use super::verify::Damage;
 use crate::error::{Result, StoreError};
 use crate::proof::Hash;
+
+/// The segments for each thread that are worked on, or wait for their turn.
+const SEGMENTS_AHEAD: usize = 3;
 
 /// What a survey hands over.
 pub(crate) enum Found<'a> {
@@ -72,7 +77,7 @@ pub(crate) struct Surveyed {
 
 /// Surveys the segments from that of a position on, by several threads, and hands them over in order.
 ///
-/// Each thread has every n-th segment and is at most two ahead, so memory is bounded.
+/// Each thread takes the next segment when it is done with one; only so many are held at a time, so memory is bounded.
 pub(crate) fn survey_hashed(
     shared: &Shared,
     head: &Head,
@@ -92,26 +97,35 @@ pub(crate) fn survey_hashed(
         .collect();
     let n_threads = n_threads.clamp(1, plan.len().max(1));
     let mut at = plan.first().map_or(from, |(segment, _)| segment.base.min(from));
+    let window = SEGMENTS_AHEAD * n_threads;
+    let turns = Turns::new(plan.len(), window);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..n_threads)
-            .map(|worker| {
-                let (done, taken) = sync_channel(1);
-                let mine = plan.iter().skip(worker).step_by(n_threads);
-                scope.spawn(move || {
-                    for (segment, positions) in mine {
-                        // Nobody listens once something failed.
-                        if done.send(hash_segment(shared, *segment, positions.clone(), head)).is_err() {
-                            break;
-                        }
+        let (done, results) = sync_channel(window);
+        for _ in 0..n_threads {
+            let (done, turns, plan) = (done.clone(), &turns, &plan);
+            scope.spawn(move || {
+                let _ending = Ending(turns);
+                while let Some(i) = turns.claim() {
+                    let (segment, positions) = &plan[i];
+                    // Nobody listens once something failed.
+                    if done.send((i, hash_segment(shared, *segment, positions.clone(), head))).is_err() {
+                        break;
                     }
-                });
-                taken
-            })
-            .collect();
+                }
+            });
+        }
+        drop(done);
+        let _ending = Ending(&turns);
+        let mut early = BTreeMap::new();
         for (i, (segment, _)) in plan.iter().enumerate() {
-            let Ok(surveyed) = workers[i % n_threads].recv() else {
+            while !early.contains_key(&i) {
+                let Ok((done, surveyed)) = results.recv() else { break };
+                early.insert(done, surveyed);
+            }
+            let Some(surveyed) = early.remove(&i) else {
                 return Err(StoreError::corrupt(segment.path(&shared.dir), 0, "it could not be read to its end"));
             };
+            turns.took();
             let (surveyed, end) = surveyed?;
             if segment.base > at {
                 sink(lost(shared, at..segment.base))?;
