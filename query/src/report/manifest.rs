@@ -95,6 +95,9 @@ fn arguments(asking: &Asking<'_>) -> Map<String, Value> {
     if order.partition == Partition::Day {
         arguments.insert("partition".to_owned(), json!("day"));
     }
+    if !order.events {
+        arguments.insert("events".to_owned(), json!("none"));
+    }
     arguments
 }
 

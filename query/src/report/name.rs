@@ -75,6 +75,34 @@ impl Report {
         }
     }
 
+    /// The tables that each pack of a report has; `None` for another name. The answers to questions have their own.
+    pub fn tables_of(name: &str) -> Option<&'static [&'static str]> {
+        Some(match name {
+            "full" => &[
+                "approvals",
+                "audits",
+                "copies",
+                "deployments",
+                "edges",
+                "erasures",
+                "evaluations",
+                "events",
+                "measurements",
+                "runs",
+                "unaudited",
+                "versions",
+            ],
+            "model-inventory" => &["audits", "deployments", "evaluations", "models"],
+            "training-data" => &["training_data"],
+            "deployments" => &["approvals", "audits", "deployments", "erasures"],
+            "unaudited" => &["audits", "unaudited"],
+            "erasure-impact" => &["erasure_impact", "subject_events"],
+            "technical-documentation" => &["changes", "gaps", "steps", "tests", "training_data", "version_chain"],
+            "records-of-processing" => &["processing"],
+            _ => return None,
+        })
+    }
+
     /// What else was asked for, as pairs for the manifest.
     pub(super) fn arguments(&self) -> Vec<(&'static str, &str)> {
         match self {

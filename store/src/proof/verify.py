@@ -527,8 +527,75 @@ def check_pack(folder, report):
         raise Invalid("manifest.json lacks something or has it of a wrong type: %s" % error)
 
 
+# What every pack has beside its manifest, and the members of a manifest; null where one does not apply.
+ALWAYS = ("README.md", "index.html", "verify.py")
+MEMBERS = "schema report arguments environments tool log as_of queries tables files events proofs notes".split()
+
+# The tables of each report.
+TABLES = {
+    "full": "approvals audits copies deployments edges erasures evaluations events measurements runs unaudited versions",
+    "model-inventory": "audits deployments evaluations models",
+    "training-data": "training_data",
+    "deployments": "approvals audits deployments erasures",
+    "unaudited": "audits unaudited",
+    "erasure-impact": "erasure_impact subject_events",
+    "technical-documentation": "changes gaps steps tests training_data version_chain",
+    "records-of-processing": "processing",
+}
+
+
+def check_members(manifest, is_signed):
+    """Whether the manifest names every file that a pack of its kind must have."""
+    for name in MEMBERS:
+        if name not in manifest:
+            raise Invalid("manifest.json has no member %s" % name)
+    files = set(entry["path"] for entry in manifest["files"])
+
+    def must_have(path, why):
+        if path not in files:
+            raise Invalid("the pack has no %s, %s" % (path, why))
+
+    for path in ALWAYS:
+        must_have(path, "which every pack has")
+    tables = dict((table["name"], table["files"]) for table in manifest["tables"])
+    for name in demanded(manifest):
+        if name not in tables:
+            raise Invalid("the pack has no table %s, which the report %s has" % (name, manifest["report"]))
+    for name, paths in tables.items():
+        if not paths and "partition" not in manifest["arguments"]:
+            raise Invalid("the table %s has no file" % name)
+        for path in paths:
+            must_have(path, "a file of the table %s" % name)
+    events, proofs = manifest["events"], manifest["proofs"]
+    if events is not None:
+        must_have(events["path"], "the events")
+    elif manifest["arguments"].get("events") != "none":
+        raise Invalid("the pack has no events.ndjson.gz, and was not asked to be without")
+    if proofs is not None:
+        must_have(proofs["checkpoint"], "the checkpoint")
+        must_have(proofs["key"], "the key of the log")
+        if proofs["tiles"] is None and manifest["log"]["size"] > 0:
+            raise Invalid("the pack has no tiles, and a checkpoint of events")
+    elif is_signed:
+        raise Invalid("the pack has no checkpoint, and the log is signed, as its key was given")
+
+
+def demanded(manifest):
+    """The tables that the report has, or those that its questions are answered in."""
+    if manifest["report"] != "query":
+        if manifest["report"] not in TABLES:
+            raise Invalid("there is no report %s" % manifest["report"])
+        return TABLES[manifest["report"]].split()
+    exact = [asked["table"] for asked in manifest["queries"] if asked["exact"]]
+    if not exact:
+        raise Invalid("the pack has no question that it answers")
+    return exact
+
+
 def check_contents(folder, manifest, report):
-    check_files(folder, manifest, report)
+    check_files(folder, manifest)
+    check_members(manifest, report.options.key is not None)
+    report.checked.append("files: %d, size and sha256, all that the report has, and no others" % len(manifest["files"]))
     log, events, proofs = manifest["log"], manifest["events"], manifest["proofs"]
     first, size = log["first"], log["size"]
     checkpoint = Checkpoint.read(inside(folder, proofs["checkpoint"])) if proofs else None
@@ -538,12 +605,12 @@ def check_contents(folder, manifest, report):
             raise Invalid("the checkpoint covers %d events, the pack has %d" % (checkpoint.size, size))
     waiting = sorted(report.options.kept, key=lambda kept: kept.size)
     if events is None:
-        report.notes.append("the pack has no events: only its files were checked")
+        report.notes.append("the pack was made without events: only its files were checked")
         return iter(())
     if (events["first"], events["count"]) != (first, size - first):
         raise Invalid("the events are not those from %d to %d" % (first, size))
     path = inside(folder, events["path"])
-    tiles = Tiles(folder, proofs["tiles"], checkpoint.size) if checkpoint and proofs.get("tiles") else None
+    tiles = Tiles(folder, proofs["tiles"], checkpoint.size) if checkpoint and proofs["tiles"] else None
     if tiles is not None:
         waiting = check_tree(path, first, size, log["head"], checkpoint, tiles, waiting, report)
     elif first == 0:
@@ -558,8 +625,7 @@ def check_contents(folder, manifest, report):
 
 
 def pack_key(folder, proofs):
-    path = proofs.get("key")
-    return Key.read(inside(folder, path)) if path else None
+    return Key.read(inside(folder, proofs["key"]))
 
 
 def inside(folder, path):
@@ -570,7 +636,7 @@ def inside(folder, path):
     return os.path.join(folder, *parts)
 
 
-def check_files(folder, manifest, report):
+def check_files(folder, manifest):
     named = {}
     for entry in manifest["files"]:
         if entry["path"] in named:
@@ -593,7 +659,6 @@ def check_files(folder, manifest, report):
         size, digest = hash_file(inside(folder, path))
         if size != named[path]["size"] or digest != named[path]["sha256"]:
             raise Invalid("%s is not the file that the manifest names" % path)
-    report.checked.append("files: %d, size and sha256, and no others" % len(named))
 
 
 def hash_file(path):

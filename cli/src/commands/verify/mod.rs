@@ -3,6 +3,7 @@
 mod anchors;
 mod file;
 mod impact;
+mod members;
 mod pack;
 mod parts;
 mod repair;

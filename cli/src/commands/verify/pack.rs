@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use lineage_store::digest::Hasher;
 use lineage_store::proof::{Compared, Edge, Hash, Here, SignedCheckpoint, TILE_HASHES, VerifierKey, tile_path};
 use lineage_store::time::Time;
-use serde::Deserialize;
 
 use super::Scope;
 use super::anchors::Anchored;
+use super::members::{Entry, Log, Manifest, Named};
 use super::report::{Finding, Report};
 use super::rows;
 use crate::render::count;
@@ -22,45 +22,6 @@ const LINE_BYTES_MAX: u64 = 61_440 + 100;
 const HASH_BYTES: usize = 32;
 /// What is wrong with a pack.
 pub(super) type Checked<T> = Result<T, String>;
-
-/// What is checked of `manifest.json`; it has more.
-#[derive(Deserialize)]
-struct Manifest {
-    schema: String,
-    log: Log,
-    files: Vec<Entry>,
-    events: Option<Events>,
-    proofs: Option<Named>,
-}
-
-#[derive(Deserialize)]
-struct Log {
-    first: u64,
-    size: u64,
-    head: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    path: String,
-    size: u64,
-    sha256: String,
-    blake3: String,
-}
-
-#[derive(Deserialize)]
-struct Events {
-    path: String,
-    first: u64,
-    count: u64,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    checkpoint: String,
-    tiles: Option<String>,
-    key: Option<String>,
-}
 
 /// Checks a folder.
 pub(super) fn check(folder: &Path, scope: &Scope<'_>) -> Report {
@@ -79,20 +40,19 @@ struct Pack<'a> {
 impl Pack<'_> {
     fn check(&self, scope: &Scope<'_>, report: &mut Report) -> Checked<()> {
         let manifest = read(&self.folder.join("manifest.json"))?;
-        let manifest: Manifest =
-            serde_json::from_slice(&manifest).map_err(|error| format!("manifest.json: {error}"))?;
-        if manifest.schema != "lineage.pack/1" {
-            return Err(format!("manifest.json has the schema {}, not lineage.pack/1", manifest.schema));
-        }
+        let manifest = Manifest::parse(&manifest)?;
         self.check_files(&manifest.files)?;
-        report.checked.push(format!("files: {}, size and digests, and no others", manifest.files.len()));
+        manifest.check(scope.key.is_some())?;
+        report
+            .checked
+            .push(format!("files: {}, size and digests, all that the report has, and no others", manifest.files.len()));
         let signed = manifest.proofs.as_ref().map(|named| self.signed(named, scope, report)).transpose()?;
         let Log { first, size, .. } = manifest.log;
         if signed.as_ref().is_some_and(|signed| signed.size() < size) {
             return Err(format!("the checkpoint covers fewer events than the {size} of the pack"));
         }
         let Some(events) = &manifest.events else {
-            report.notes.push("the pack has no events: only its files were checked".to_owned());
+            report.notes.push("the pack was made without events: only its files were checked".to_owned());
             return Ok(());
         };
         if (events.first, events.first.checked_add(events.count)) != (first, Some(size)) {
@@ -153,7 +113,10 @@ impl Pack<'_> {
         }
         for (path, entry) in named {
             let mut hasher = Hasher::default();
-            let mut file = File::open(&path).map_err(|error| format!("{}: {error}", entry.path))?;
+            let mut file = File::open(&path).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => format!("{} is missing", entry.path),
+                _ => format!("{}: {error}", entry.path),
+            })?;
             let mut buffer = vec![0; 256 * 1024];
             loop {
                 match file.read(&mut buffer).map_err(|error| format!("{}: {error}", entry.path))? {
@@ -173,25 +136,13 @@ impl Pack<'_> {
     fn signed(&self, named: &Named, scope: &Scope<'_>, report: &mut Report) -> Checked<SignedCheckpoint> {
         let text = String::from_utf8(read(&self.inside(&named.checkpoint)?)?).map_err(|error| error.to_string())?;
         let signed = SignedCheckpoint::parse(&text).map_err(|error| format!("{}: {error}", named.checkpoint))?;
-        let own = match &named.key {
-            Some(path) => {
-                let text = String::from_utf8(read(&self.inside(path)?)?).map_err(|error| error.to_string())?;
-                Some(VerifierKey::parse(text.trim_end()).map_err(|error| format!("{path}: {error}"))?)
-            }
-            None => None,
-        };
-        if let (Some(given), Some(own)) = (scope.key, &own)
-            && given != own
-        {
-            return Err(format!("the pack names the key {own}, not the one that was given"));
+        let own = String::from_utf8(read(&self.inside(&named.key)?)?).map_err(|error| error.to_string())?;
+        let own = VerifierKey::parse(own.trim_end()).map_err(|error| format!("{}: {error}", named.key))?;
+        if let Some(given) = scope.key.filter(|given| **given != own) {
+            return Err(format!("the pack names the key {own}, not the one that was given: {given}"));
         }
-        if let Some(key) = scope.key.or(own.as_ref()) {
-            signed.verify(key).map_err(|error| format!("{}: {error}", named.checkpoint))?;
-            super::file::told_signature(&signed, key, scope, report);
-        } else {
-            let note = "the signature of the log was not checked: give its public key with --key";
-            report.notes.push(note.to_owned());
-        }
+        signed.verify(&own).map_err(|error| format!("{}: {error}", named.checkpoint))?;
+        super::file::told_signature(&signed, &own, scope, report);
         Ok(signed)
     }
 

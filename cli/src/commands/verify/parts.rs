@@ -98,7 +98,7 @@ fn start(proofs: &Proofs, scope: &Scope<'_>, report: &mut Report) -> anyhow::Res
     match verified_edge(proofs, verified.size, verified.root) {
         Ok(edge) => {
             let (events, then) = (count(verified.size, "event"), crate::render::time(verified.time));
-            report.notes.push(format!("{events} were verified at {then} and not read again; --full reads everything"));
+            report.notes.push(format!("not read again: {events}, verified at {then}; --full reads everything"));
             Ok(edge)
         }
         Err(error) => {
@@ -203,7 +203,7 @@ fn tell_proofs(store: &Store, found: &ProofReport, from: u64, report: &mut Repor
     report.checked.push(format!("checkpoints: {signed}, signatures and tree heads{newest}"));
     if covered < found.size {
         let rest = count(found.size - covered, "event");
-        report.notes.push(format!("{rest} are not covered by a checkpoint yet; `lineage checkpoint` signs the head"));
+        report.notes.push(format!("not covered by a checkpoint yet: {rest}; `lineage checkpoint` signs the head"));
     }
     let tiles = store.layout().part("tiles");
     for damage in &found.damage {
