@@ -1,4 +1,4 @@
-//! The bench: `cargo run --release -p lineage-tests --bin speed -- [--events N | --file FILE] [--dir DIR]`, `capture`, `pipeline` or `closure`.
+//! The bench: `cargo run --release -p lineage-tests --bin speed -- [--events N | --file FILE] [--dir DIR]`, `capture`, `pipeline`, `evidence` or `closure`.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a harness")]
 
 use std::fs::File;
@@ -13,11 +13,13 @@ use lineage_tests::speed::{Row, append, capture, closure, generate, load, pipeli
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "usage: speed [--events N | --file FILE] [--dir DIR]
+       speed evidence [--events N | --file FILE] [--rounds N] [--dir DIR]
        speed capture [--python PROGRAM] [--dir DIR]
        speed pipeline [--dir DIR]
        speed closure STORE
   --events  how many events to generate [1000000]
   --file    events in the native format, instead of generated ones
+  --rounds  how often a load with checkpoints and one without alternate [3]
   --dir     where to work, on the disk that is measured [the folder for temporary files]";
 
 fn main() -> ExitCode {
@@ -44,8 +46,11 @@ fn main() -> ExitCode {
     let is_pipeline = arguments.first().is_some_and(|what| what == "pipeline");
     let (mut events, mut file, mut dir) = (1_000_000, None, std::env::temp_dir());
     let mut python = "python3".to_owned();
-    for pair in arguments[usize::from(is_capture || is_pipeline)..].chunks(2) {
+    let is_evidence = arguments.first().is_some_and(|what| what == "evidence");
+    let mut rounds = 3;
+    for pair in arguments[usize::from(is_capture || is_pipeline || is_evidence)..].chunks(2) {
         match pair {
+            [key, value] if key == "--rounds" => rounds = value.parse().unwrap(),
             [key, value] if is_capture && key == "--python" => python.clone_from(value),
             [key, value] if key == "--events" => events = value.parse().unwrap(),
             [key, value] if key == "--file" => file = Some(PathBuf::from(value)),
@@ -70,13 +75,20 @@ fn main() -> ExitCode {
         generate::write(events, &mut BufWriter::new(File::create(&path).unwrap())).unwrap();
         path
     });
-    measure(folder.path(), &file);
+    if is_evidence {
+        let root = folder.path().join("store");
+        let (mut rows, _) = load::measure(&file, &root, rounds);
+        rows.extend(verify::measure(&root, folder.path()));
+        tell(rows);
+        return ExitCode::SUCCESS;
+    }
+    measure(folder.path(), &file, rounds);
     ExitCode::SUCCESS
 }
 
-fn measure(folder: &Path, file: &Path) {
+fn measure(folder: &Path, file: &Path, rounds: usize) {
     let root = folder.join("store");
-    let (mut rows, n) = load::measure(file, &root);
+    let (mut rows, n) = load::measure(file, &root, rounds);
     rows.extend(load::sizes(&root, n));
     rows.extend(load::report(&root, n));
     rows.extend(closure::measure(&root));

@@ -1,6 +1,5 @@
 //! Damage: single bits, cut files, and lines and files that are taken away, doubled or swapped.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +48,7 @@ fn named(checked: &Checked, file: &Path) -> bool {
     // A partial tile is found by its hashes, and artifacts, keys and checkpoints by being read.
     let journal = checked.journal.damage.iter().any(|damage| damage.file.file_name() == Some(name));
     let proofs = checked.proofs.damage.iter().any(|damage| damage.file.ends_with(name));
-    journal || proofs || checked.files > 0 || !checked.key
+    journal || proofs || !checked.files.is_empty() || !checked.key
 }
 
 /// Flips bits, each in the file as it was: every `step`-th bit of every file that is vouched for.
@@ -159,63 +158,8 @@ fn crc32c(bytes: &[u8]) -> u32 {
     !crc
 }
 
-/// Flips many bits of a large store at once, each in a line, frame, tile or file of its own, again and again; every one
-/// must be named by itself.
-pub fn many(root: &Path, most: u64, seed: u64) -> Tried {
-    let mut tried = Tried::default();
-    let mut random = Random::new(seed);
-    let files: Vec<(PathBuf, u64)> =
-        vouched(root).into_iter().map(|file| (file.clone(), file.metadata().unwrap().len())).collect();
-    let total: u64 = files.iter().map(|(_, length)| length).sum();
-    while tried.damages < most {
-        let mut chosen = BTreeSet::new();
-        let mut undo = Vec::new();
-        for _ in 0..40 {
-            let mut at = random.below(total as usize) as u64;
-            let Some((file, _)) = files.iter().find(|(_, length)| {
-                let inside = at < *length;
-                at -= if inside { 0 } else { *length };
-                inside
-            }) else {
-                continue;
-            };
-            if !chosen.insert(file.clone()) {
-                continue;
-            }
-            writable(file);
-            let mut bytes = fs::read(file).unwrap();
-            let bit = 1 << random.below(8);
-            bytes[at as usize] ^= bit;
-            fs::write(file, &bytes).unwrap();
-            bytes[at as usize] ^= bit;
-            undo.push((file.clone(), at, bytes));
-        }
-        let checked = check(root, &[]);
-        for (file, at, good) in undo {
-            tried.damages += 1;
-            let found =
-                checked.as_ref().map_or_else(lineage_store::StoreError::is_corrupt, |checked| tells(checked, &file));
-            if !found {
-                tried.missed.push(format!("{} at byte {at}", file.display()));
-            }
-            fs::write(&file, good).unwrap();
-        }
-    }
-    tried
-}
-
-/// Whether a file is named as damaged.
-fn tells(checked: &Checked, file: &Path) -> bool {
-    let journal = checked.journal.damage.iter().any(|damage| damage.file == file || damage.file.ends_with(file));
-    let proofs = checked.proofs.damage.iter().any(|damage| damage.file == file);
-    let tail = file.file_name().unwrap_or_default();
-    let by_name = checked.journal.damage.iter().any(|damage| damage.file.file_name() == Some(tail));
-    let files = file.components().any(|part| part.as_os_str() == "artifacts") && checked.files > 0;
-    journal || proofs || by_name || files || (tail == "log.vkey" && !checked.key)
-}
-
 /// Artifacts are read-only, which is no hindrance to a bad disk.
-fn writable(file: &Path) {
+pub(super) fn writable(file: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap();
 }

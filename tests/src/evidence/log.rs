@@ -69,8 +69,8 @@ pub struct Checked {
     pub proofs: ProofReport,
     /// Of checkpoints that were kept elsewhere.
     pub compared: Vec<Compared>,
-    /// How many artifacts and payloads are damaged, and how many were hashed.
-    pub files: usize,
+    /// The artifacts and payloads that are damaged.
+    pub files: Vec<PathBuf>,
     /// Whether the public key can be read.
     pub key: bool,
 }
@@ -78,7 +78,7 @@ pub struct Checked {
 impl Checked {
     /// Whether nothing is wrong in itself.
     pub fn is_good(&self) -> bool {
-        self.journal.is_good() && self.proofs.damaged == 0 && self.files == 0 && self.key
+        self.journal.is_good() && self.proofs.damaged == 0 && self.files.is_empty() && self.key
     }
 
     /// Whether a checkpoint that was kept elsewhere disagrees.
@@ -89,14 +89,19 @@ impl Checked {
 
 /// Checks journal, tree, checkpoints, artifacts and payloads, as `lineage verify` does.
 pub fn check(root: &Path, kept: &[SignedCheckpoint]) -> Result<Checked> {
+    check_by(root, kept, 2)
+}
+
+/// As [`check`], by a number of threads.
+pub fn check_by(root: &Path, kept: &[SignedCheckpoint], n_threads: usize) -> Result<Checked> {
     let store = Store::open(root)?;
     let proofs = store.proofs();
     let key = std::fs::read_to_string(proofs.checkpoints().latest_path().with_file_name("log.vkey")).ok();
     let key = key.and_then(|text| VerifierKey::parse(text.strip_suffix('\n')?).ok());
     let mut tree = TreeCheck::new(&proofs, key.as_ref(), Edge::default(), kept)?;
-    let journal = store.journal().verify_from(0, 2, &mut |_, _| {}, &mut |_, hash| tree.leaf(hash))?;
+    let journal = store.journal().verify_from(0, n_threads, &mut |_, _| {}, &mut |_, hash| tree.leaf(hash))?;
     let (found, compared) = tree.finish()?;
-    let artifacts = store.artifacts().verify_all(&mut |_| {})?.len();
-    let files = artifacts + store.payloads().verify(&mut |_| {})?.len();
+    let artifacts = store.artifacts().verify_all(&mut |_| {})?.into_iter();
+    let files = artifacts.chain(store.payloads().verify(&mut |_| {})?).map(|damage| damage.file).collect();
     Ok(Checked { journal, proofs: found, compared, files, key: key.is_some() })
 }

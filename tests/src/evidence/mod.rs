@@ -3,6 +3,7 @@
 pub mod agree;
 pub mod flips;
 pub mod forge;
+pub mod large;
 pub mod log;
 pub mod python;
 pub mod rewrite;

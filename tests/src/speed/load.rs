@@ -12,7 +12,7 @@ use lineage_query::report::{Order, Partition, Proofs, Report, write};
 use lineage_store::proof::{KeyUse, Signer};
 use lineage_store::{Layout, Store, read_leaf};
 
-use super::{Row, rate};
+use super::{Row, median, ms, rate, ticks};
 use crate::crash::writer::now;
 use crate::memory;
 
@@ -50,14 +50,6 @@ pub fn child(file: &Path, root: &Path, signed: bool) {
     println!("{events} {} {} {} {}", loaded.as_micros(), closed.as_micros(), peak(), ticks());
 }
 
-/// The time of the processor that this process took, in its ticks.
-fn ticks() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The fields after the name: user time is the 12th, system time the 13th.
-    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace()).into_iter().flatten();
-    fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
-}
-
 /// What one load took.
 struct Loaded {
     events: u64,
@@ -77,33 +69,43 @@ fn load(file: &Path, root: &Path, how: &str) -> Loaded {
     Loaded { events, durable: Duration::from_micros(durable), closed: Duration::from_micros(closed), peak, ticks }
 }
 
-/// Loads a file, without checkpoints and with them; the rows, and the number of events.
-pub fn measure(file: &Path, root: &Path) -> (Vec<Row>, u64) {
-    let bare = load(file, &root.with_extension("bare"), "bare");
-    std::fs::remove_dir_all(root.with_extension("bare")).unwrap();
-    let signed = load(file, root, "signed");
-    let events = bare.events;
+/// Loads a file without checkpoints and with them, in rounds that alternate; medians, and the number of events.
+pub fn measure(file: &Path, root: &Path, rounds: usize) -> (Vec<Row>, u64) {
+    let (mut bare, mut signed) = (Vec::new(), Vec::new());
+    let mut others = Vec::new();
+    for round in 1..=rounds {
+        let other = |how: &str| root.with_extension(format!("{how}-{round}"));
+        bare.push(load(file, &other("bare"), "bare"));
+        let last = if round == rounds { root.to_owned() } else { other("signed") };
+        signed.push(load(file, &last, "signed"));
+        others.extend([other("bare"), other("signed")]);
+    }
+    // Only now: a file system may take its time to give new files what was just freed.
+    others.iter().filter(|other| other.exists()).for_each(|other| std::fs::remove_dir_all(other).unwrap());
+    let events = bare[0].events;
     let bytes = file.metadata().unwrap().len();
     let read = Instant::now();
     drop(std::fs::read(file).unwrap());
     let read = read.elapsed();
     let per_event = bytes / events.max(1);
+    let closed = |loads: &[Loaded]| median(loads.iter().map(|load| load.closed).collect());
+    let ticks = |loads: &[Loaded]| median(loads.iter().map(|load| Duration::from_millis(10 * load.ticks)).collect());
+    let (time, processor) = (more(closed(&signed), closed(&bare)), more(ticks(&signed), ticks(&bare)));
+    let durable = median(bare.iter().map(|load| load.durable).collect());
+    let peak = bare.iter().map(|load| load.peak).max().unwrap_or(0);
     let rows = vec![
-        ["load: durable".into(), rate(events, bare.durable), format!("{events} events of {per_event} bytes")],
+        ["load: durable".into(), rate(events, durable), format!("{events} events of {per_event} bytes")],
         [
             "load: durable, in index and sled".into(),
-            rate(events, bare.closed),
+            rate(events, closed(&bare)),
             format!("reading the file: {}", rate(events, read)),
         ],
-        ["load: peak memory".into(), format!("{} MB", bare.peak / 1024), String::new()],
+        ["load: time of the processor".into(), ms(ticks(&bare)), format!("medians of {rounds} rounds")],
+        ["load: peak memory".into(), format!("{} MB", peak / 1024), String::new()],
         [
             "load with checkpoints: durable, in index and sled, signed".into(),
-            rate(events, signed.closed),
-            format!(
-                "{:+.1} % of the time, {:+.1} % of the processor's",
-                more(signed.closed.as_secs_f64(), bare.closed.as_secs_f64()),
-                more(signed.ticks as f64, bare.ticks as f64)
-            ),
+            rate(events, closed(&signed)),
+            format!("{time:+.1} % of the time, {processor:+.1} % of the processor's"),
         ],
     ];
     (rows, events)
@@ -157,8 +159,8 @@ pub fn report(root: &Path, events: u64) -> Vec<Row> {
     ]
 }
 
-fn more(with: f64, without: f64) -> f64 {
-    100.0 * (with / without - 1.0)
+fn more(with: Duration, without: Duration) -> f64 {
+    100.0 * (with.as_secs_f64() / without.as_secs_f64() - 1.0)
 }
 
 /// The most memory that this process had, in kB.

@@ -1,5 +1,6 @@
 //! Verification, beside reading and hashing the same bytes with SHA-256 and blake3.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -9,15 +10,41 @@ use lineage_store::Store;
 use lineage_store::digest::Hasher;
 use lineage_store::proof::{Edge, TreeCheck};
 
-use super::Row;
+use super::{Row, median, ticks};
 
 /// The bytes of the artifact that is hashed.
 const ARTIFACT_BYTES: usize = 256 * 1024 * 1024;
 
-/// Reads a file and hashes it with both, by one thread each half; the bytes and the time.
-fn floor(path: &Path, threads: u64) -> (u64, Duration) {
+/// How often each is measured; medians are told.
+const ROUNDS: usize = 7;
+
+/// What something took: by the clock, and of the processor.
+#[derive(Clone, Copy)]
+struct Took {
+    clock: Duration,
+    processor: Duration,
+}
+
+/// What work takes.
+fn took(work: impl FnOnce()) -> Took {
+    let (begun, before) = (Instant::now(), ticks());
+    work();
+    Took { clock: begun.elapsed(), processor: Duration::from_millis(10 * (ticks() - before)) }
+}
+
+/// Two kinds of work in rounds that alternate; the medians of each.
+fn compared(floor: impl Fn(), work: impl Fn()) -> (Took, Took) {
+    let rounds: Vec<(Took, Took)> = (0..ROUNDS).map(|_| (took(&floor), took(&work))).collect();
+    let middle = |of: &dyn Fn(&(Took, Took)) -> Took| Took {
+        clock: median(rounds.iter().map(|round| of(round).clock).collect()),
+        processor: median(rounds.iter().map(|round| of(round).processor).collect()),
+    };
+    (middle(&|round| round.0), middle(&|round| round.1))
+}
+
+/// Reads a file and hashes it with both, each thread its part.
+fn floor(path: &Path, threads: u64) {
     let length = path.metadata().unwrap().len();
-    let begun = Instant::now();
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
@@ -39,19 +66,16 @@ fn floor(path: &Path, threads: u64) -> (u64, Duration) {
             });
         }
     });
-    (length, begun.elapsed())
 }
 
 /// Journal and tree, as `lineage verify` reads them.
-fn log(store: &Store, threads: usize) -> Duration {
+fn log(store: &Store, threads: usize) {
     let proofs = store.proofs();
-    let begun = Instant::now();
     let mut tree = TreeCheck::new(&proofs, None, Edge::default(), &[]).unwrap();
     let journal = store.journal();
     let report = journal.verify_from(0, threads, &mut |_, _| {}, &mut |_, hash| tree.leaf(hash)).unwrap();
     assert!(report.is_good());
     tree.finish().unwrap();
-    begun.elapsed()
 }
 
 /// The rows, over a store that was loaded.
@@ -74,19 +98,23 @@ pub fn measure(root: &Path, folder: &Path) -> Vec<Row> {
     store.artifacts().put_file(&artifact).unwrap();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut rows = Vec::new();
-    let mut row = |what: &str, bytes: u64, time: Duration, floor: Duration| {
+    let mut row = |what: &str, path: &Path, (least, took): (Took, Took)| {
+        let bytes = path.metadata().unwrap().len();
         let mb = |time: Duration| bytes as f64 / 1e6 / time.as_secs_f64();
-        let share = 100.0 * floor.as_secs_f64() / time.as_secs_f64();
-        let beside = format!("read, sha256 and blake3: {:.0} MB/s; {share:.0} %", mb(floor));
-        rows.push([what.to_owned(), format!("{:.0} MB/s", mb(time)), beside]);
+        let share = |least: Duration, time: Duration| 100.0 * least.as_secs_f64() / time.as_secs_f64();
+        let beside = format!(
+            "read, sha256 and blake3: {:.0} MB/s; {:.0} % of it, {:.0} % by time of the processor",
+            mb(least.clock),
+            share(least.clock, took.clock),
+            share(least.processor, took.processor)
+        );
+        rows.push([what.to_owned(), format!("{:.0} MB/s", mb(took.clock)), beside]);
     };
-    for n in [1, threads] {
-        let (bytes, least) = floor(&plain, n as u64);
-        row(&format!("verify journal and tree, {n} threads"), bytes, log(&store, n), least);
+    for n in BTreeSet::from([1, threads]) {
+        let measured = compared(|| floor(&plain, n as u64), || log(&store, n));
+        row(&format!("verify journal and tree, {n} threads"), &plain, measured);
     }
-    let (bytes, least) = floor(&artifact, 1);
-    let begun = Instant::now();
-    assert!(store.artifacts().verify_all(&mut |_| {}).unwrap().is_empty());
-    row("verify artifacts", bytes, begun.elapsed(), least);
+    let artifacts = || assert!(store.artifacts().verify_all(&mut |_| {}).unwrap().is_empty());
+    row("verify artifacts", &artifact, compared(|| floor(&artifact, 1), artifacts));
     rows
 }
