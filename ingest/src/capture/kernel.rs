@@ -102,29 +102,28 @@ impl Image {
     pub(super) fn set_gate(&mut self, gate: Option<Gate>) {
         self.gate = gate;
     }
+
+    /// Whether a child may use our memory, so that we wait for it: a tracer has to hear of it before it goes on.
+    fn can_share_memory(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.gate.as_ref().is_none_or(|gate| gate.action == Action::Notify);
+        #[cfg(not(target_os = "linux"))]
+        return false;
+    }
 }
 
-/// Starts a program; its process id, once the program runs. `forked` is told the id as soon as there is one; if the
-/// start fails then, the caller must wait for that process.
+/// Starts a program; its process id, once the program runs. `forked` is told the id, of a child that is to be traced as
+/// soon as there is one; if the start fails then, the caller must wait for that process.
 pub(super) fn spawn(image: &Image, forked: &mut dyn FnMut(u32)) -> Result<u32, (Stage, io::Error)> {
     let process = |error: io::Error| (Stage::Process, error);
     let (mut report, ours) = io::pipe().map_err(process)?;
     let mut shell_argv = image.shell_argv.clone();
     let parent = rustix::process::getpid().as_raw_nonzero().get();
-    // Handlers of the caller must not run in the child, whose memory is a copy but whose pipes are not.
+    // Handlers of the caller must not run in the child, which has other pipes.
     let mask = block_signals().map_err(process)?;
-    // SAFETY: the child only calls functions that are safe after fork, and ends by exec or _exit.
-    let pid = unsafe { libc::fork() };
-    if pid == 0 {
-        // SAFETY: this is the child of the fork, with one thread; every pointer of `image` is valid in its copy.
-        let (stage, errno) = unsafe { become_program(image, &mut shell_argv, parent, &mask) };
-        let message = [stage as u8, errno.to_ne_bytes()[0], errno.to_ne_bytes()[1]];
-        // SAFETY: plain system calls on a valid buffer; the parent reads what is written before the end.
-        unsafe {
-            libc::write(ours.as_fd().as_raw_fd(), message.as_ptr().cast(), message.len());
-            libc::_exit(127);
-        }
-    }
+    let report_to = ours.as_fd().as_raw_fd();
+    let mut child = Child { image, shell_argv: &mut shell_argv, parent, mask: &mask, report_to };
+    let pid = if image.can_share_memory() { child.share() } else { child.fork() };
     let fork_error = io::Error::last_os_error();
     restore_signals(&mask);
     drop(ours);
@@ -138,6 +137,71 @@ pub(super) fn spawn(image: &Image, forked: &mut dyn FnMut(u32)) -> Result<u32, (
     let [stage, low, high] = message[..] else { return Ok(pid) };
     let stage = [Stage::Exec, Stage::Watch].into_iter().find(|s| *s as u8 == stage).unwrap_or(Stage::Process);
     Err((stage, io::Error::from_raw_os_error(u16::from_ne_bytes([low, high]) as i32)))
+}
+
+/// A child that is about to become a program.
+struct Child<'a> {
+    image: &'a Image,
+    shell_argv: &'a mut [*const c_char],
+    parent: i32,
+    /// The signals that the program is to have blocked.
+    mask: &'a libc::sigset_t,
+    /// Where it says why it could not.
+    report_to: RawFd,
+}
+
+impl Child<'_> {
+    /// Makes the child as a copy of this process; its id, or a negative number and the error of the system.
+    fn fork(&mut self) -> libc::pid_t {
+        // SAFETY: the child only calls functions that are safe after fork, and ends by exec or _exit.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            // SAFETY: this is the child.
+            unsafe { self.live() };
+        }
+        pid
+    }
+
+    /// As `fork`, but the child uses the memory of this process, whose calling thread waits until it has become its
+    /// program or has ended. To copy the tables of the memory, and then every page that is written to, takes longer
+    /// than all else at a start.
+    #[cfg(target_os = "linux")]
+    fn share(&mut self) -> libc::pid_t {
+        /// More than a few calls with small frames need; no handler of a signal runs on it.
+        const STACK_BYTES: usize = 64 * 1024;
+        extern "C" fn enter(child: *mut libc::c_void) -> c_int {
+            // SAFETY: this is the child, and what it was given outlives it, as its parent waits.
+            unsafe { (*child.cast::<Child<'_>>()).live() }
+        }
+        let mut stack: Vec<u128> = Vec::with_capacity(STACK_BYTES / size_of::<u128>());
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        // SAFETY: the stack grows down from the end of its room and lives until the child has left it. The child writes
+        // to no other memory than its stack, the arguments for the shell and the error number of this waiting thread.
+        unsafe {
+            let top = stack.as_mut_ptr().add(stack.capacity());
+            libc::clone(enter, top.cast(), flags, ptr::from_mut(self).cast())
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn share(&mut self) -> libc::pid_t {
+        self.fork()
+    }
+
+    /// Becomes the program, or says why not and ends.
+    ///
+    /// # Safety
+    /// Only in the child, with all signals blocked; every pointer of the image must be valid.
+    unsafe fn live(&mut self) -> ! {
+        // SAFETY: as above.
+        let (stage, errno) = unsafe { become_program(self.image, self.shell_argv, self.parent, self.mask) };
+        let message = [stage as u8, errno.to_ne_bytes()[0], errno.to_ne_bytes()[1]];
+        // SAFETY: plain system calls on a valid buffer; the parent reads what is written before the end.
+        unsafe {
+            libc::write(self.report_to, message.as_ptr().cast(), message.len());
+            libc::_exit(127)
+        }
+    }
 }
 
 fn block_signals() -> io::Result<libc::sigset_t> {
@@ -163,7 +227,7 @@ fn restore_signals(mask: &libc::sigset_t) {
 /// Becomes the program; returns only if that fails, with where and why.
 ///
 /// # Safety
-/// Only in the child of a fork: it changes the whole process.
+/// Only in a child that was made for it: it changes the whole process.
 unsafe fn become_program(
     image: &Image,
     shell_argv: &mut [*const c_char],

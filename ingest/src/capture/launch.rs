@@ -205,7 +205,7 @@ pub(super) fn failed((stage, error): (Stage, io::Error), why: Option<String>) ->
     }
 }
 
-fn image(launch: &Launch) -> Result<Image, StartError> {
+pub(super) fn image(launch: &Launch) -> Result<Image, StartError> {
     let Some(program) = launch.argv.first().filter(|program| !program.is_empty()) else {
         return Err(StartError::Exec(io::Error::new(io::ErrorKind::NotFound, "no command was given")));
     };

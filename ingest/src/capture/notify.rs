@@ -61,8 +61,7 @@ fn observe(listener: &OwnedFd, stop: &AtomicBool, observer: &mut Observer) {
                 // A task that was killed meanwhile needs no answer.
                 kernel::answer_call(listener, id, answer).ok();
             }
-            Err(error) if may_go_on(&error) => {}
-            // Nobody is left whom the filter watches.
+            Err(error) if may_go_on(&error) && !is_deserted(listener) => {}
             Err(_) => return,
         }
         if !stop.load(Ordering::Acquire) {
@@ -79,9 +78,20 @@ fn observe(listener: &OwnedFd, stop: &AtomicBool, observer: &mut Observer) {
 
 /// Whether a task waits for its call to be taken.
 fn is_waited_for(listener: &OwnedFd) -> bool {
+    state(listener).contains(PollFlags::IN)
+}
+
+/// Whether nobody is left whom the filter watches. Kernels that tell so answer every attempt to take a call as if it
+/// had just been given up, without waiting.
+fn is_deserted(listener: &OwnedFd) -> bool {
+    state(listener).contains(PollFlags::HUP)
+}
+
+/// What the kernel says of a listener now.
+fn state(listener: &OwnedFd) -> PollFlags {
     let mut polled = [PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut polled, Some(&at_once)).is_ok() && polled[0].revents().contains(PollFlags::IN)
+    poll(&mut polled, Some(&at_once)).map_or(PollFlags::empty(), |_| polled[0].revents())
 }
 
 /// The time in which calls are still taken after the observation was to stop.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use lineage_store::digest::Blake3;
 
@@ -61,23 +62,37 @@ enum Test {
     Holds(String),
 }
 
+impl Test {
+    /// A part that every path has which matches, if one stands in the pattern.
+    fn part(&self) -> Option<Vec<u8>> {
+        let Self::Pattern { parts, .. } = self else { return None };
+        parts.iter().find(|part| !part.contains(&b'*')).cloned()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
     role: Role,
     test: Test,
 }
 
-/// The rules by which a path gets its role; without further rules those of the program.
+/// The rules by which a path gets its role; without further rules those of the program. Copies share one text.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct Rules(Arc<Read>);
+
+/// Rules that were read, ready to be asked.
+#[derive(Debug, Default)]
+struct Read {
     rules: Vec<Rule>,
+    index: Index,
     hash: String,
 }
 
 impl Default for Rules {
     fn default() -> Self {
+        static OWN: OnceLock<Rules> = OnceLock::new();
         // A test holds that these rules are right.
-        Self::new([]).unwrap_or_else(|_| Self { rules: Vec::new(), hash: String::new() })
+        OWN.get_or_init(|| Self::new([]).unwrap_or_else(|_| Self(Arc::default()))).clone()
     }
 }
 
@@ -90,13 +105,14 @@ impl Rules {
             text.push('\n');
         }
         text.push_str(BUILT_IN);
-        let rules = text.lines().filter_map(|line| parse(line).transpose()).collect::<Result<_, _>>()?;
-        Ok(Self { rules, hash: Blake3::of(text.as_bytes()).to_string() })
+        let rules = text.lines().filter_map(|line| parse(line).transpose()).collect::<Result<Vec<_>, _>>()?;
+        let hash = Blake3::of(text.as_bytes()).to_string();
+        Ok(Self(Arc::new(Read { index: Index::of(&rules), rules, hash })))
     }
 
     /// The digest of the rules' text.
     pub fn hash(&self) -> &str {
-        &self.hash
+        &self.0.hash
     }
 }
 
@@ -133,8 +149,8 @@ struct Index {
     endings: HashMap<Vec<u8>, usize>,
     /// `/NAME/**`
     roots: HashMap<Vec<u8>, usize>,
-    /// All others.
-    rest: Vec<usize>,
+    /// All others, each with a part that a path must have.
+    rest: Vec<(usize, Option<Vec<u8>>)>,
 }
 
 impl Index {
@@ -157,7 +173,7 @@ impl Index {
             match place {
                 // The first of two equal rules decides.
                 Some((map, key)) => drop(map.entry(key).or_insert(at)),
-                None => index.rest.push(at),
+                None => index.rest.push((at, rule.test.part())),
             }
         }
         index
@@ -178,7 +194,6 @@ impl Index {
 #[derive(Debug)]
 pub(super) struct Roles {
     rules: Rules,
-    index: Index,
     workspace: PathBuf,
     /// A file that is data whatever the rules say.
     document: Option<PathBuf>,
@@ -188,7 +203,7 @@ pub(super) struct Roles {
 
 impl Roles {
     pub(super) fn new(rules: Rules, workspace: PathBuf) -> Self {
-        Self { index: Index::of(&rules.rules), rules, workspace, document: None, holds: HashMap::new() }
+        Self { rules, workspace, document: None, holds: HashMap::new() }
     }
 
     /// With a file that is data whatever the rules say.
@@ -198,7 +213,7 @@ impl Roles {
     }
 
     pub(super) fn hash(&self) -> &str {
-        &self.rules.hash
+        self.rules.hash()
     }
 
     /// The role of an absolute path without `.` and `..`.
@@ -212,13 +227,16 @@ impl Roles {
         let is_outside = below.is_none();
         let text = below.map_or(whole, |below| below.as_os_str().as_bytes());
         let parts: Vec<&[u8]> = text.split(|b| *b == b'/').filter(|part| !part.is_empty()).collect();
-        let first = self.index.first(&parts, is_outside);
-        for at in 0..self.index.rest.len() {
-            let at = self.index.rest[at];
-            if first.is_some_and(|first| first < at) {
+        let read = Arc::clone(&self.rules.0);
+        let first = read.index.first(&parts, is_outside);
+        for (at, part) in &read.index.rest {
+            if first.is_some_and(|first| first < *at) {
                 break;
             }
-            let rule = &self.rules.rules[at];
+            if part.as_ref().is_some_and(|part| !parts.contains(&part.as_slice())) {
+                continue;
+            }
+            let rule = &read.rules[*at];
             let role = match &rule.test {
                 Test::Pattern { absolute, parts: pattern } => {
                     ((is_outside || !absolute) && matches(pattern, &parts)).then_some(rule.role)
@@ -229,7 +247,7 @@ impl Roles {
                 return role;
             }
         }
-        first.map_or(Role::Data, |first| self.rules.rules[first].role)
+        first.map_or(Role::Data, |first| read.rules[first].role)
     }
 
     /// The role of the nearest folder above a path that holds what a rule asks for.
@@ -238,7 +256,7 @@ impl Roles {
         if let Some(known) = self.holds.get(folder) {
             return *known;
         }
-        let rules = self.rules.rules.iter();
+        let rules = self.rules.0.rules.iter();
         let own = rules.filter_map(|rule| match &rule.test {
             Test::Holds(file) if folder.join(file).exists() => Some(rule.role),
             _ => None,
@@ -345,7 +363,7 @@ mod tests {
                 let text = path.strip_prefix(&roles.workspace).unwrap_or(&path).as_os_str().as_bytes().to_owned();
                 let parts: Vec<&[u8]> = text.split(|b| *b == b'/').filter(|part| !part.is_empty()).collect();
                 let is_outside = !path.starts_with(&roles.workspace);
-                let plainly = roles.rules.rules.iter().find(|rule| match &rule.test {
+                let plainly = roles.rules.0.rules.iter().find(|rule| match &rule.test {
                     Test::Pattern { absolute, parts: pattern } => (is_outside || !absolute) && matches(pattern, &parts),
                     Test::Holds(_) => false,
                 });

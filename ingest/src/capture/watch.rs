@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::role::Roles;
 use super::trace::{Blind, Completeness, Hole, Mechanism, Trace};
 use super::tracer::{self, End};
 
-/// How long a supervisor has to hear of its end before it is told again.
+/// How long a supervisor has to end before it is told again.
 const INTERVAL: Duration = Duration::from_micros(200);
 
 /// A way to observe system calls.
@@ -37,8 +37,14 @@ pub(super) enum Failed {
     Watch(String),
 }
 
-/// The thread that observes; its result is what it learned, or why it could not.
-type Supervisor = JoinHandle<Result<Observer, String>>;
+/// The thread that observes.
+#[derive(Debug)]
+struct Supervisor {
+    /// Its result is what it learned, or why it could not.
+    thread: JoinHandle<Result<Observer, String>>,
+    /// Closes when it has ended.
+    ended: Receiver<()>,
+}
 
 /// A command that is observed.
 #[derive(Debug)]
@@ -84,16 +90,19 @@ impl Way {
         let observer = Observer::new(roles);
         let (stop, end) = (Arc::new(AtomicBool::new(false)), Arc::new(End::default()));
         let (tell, pid) = mpsc::sync_channel(1);
+        let (open, ended) = mpsc::channel();
         let work = {
             let (stop, end) = (Arc::clone(&stop), Arc::clone(&end));
             move || {
                 let result = self.supervise(&ours, &probe, &pid, &stop, &end, observer);
                 // Closing is not enough: the child has a copy of this end until it is let go.
                 ours.shutdown(Shutdown::Both).ok();
+                drop(open);
                 result
             }
         };
-        let supervisor = thread::Builder::new().name("capture".to_owned()).spawn(work).map_err(watch)?;
+        let thread = thread::Builder::new().name("capture".to_owned()).spawn(work).map_err(watch)?;
+        let supervisor = Supervisor { thread, ended };
         let mut forked = None;
         let spawned = kernel::spawn(image, &mut |pid| {
             forked = Some(pid);
@@ -118,13 +127,13 @@ impl Way {
     }
 
     /// The result of a supervisor that was told to stop; nothing if it panicked.
-    fn join(self, supervisor: Supervisor) -> Option<Result<Observer, String>> {
-        // More than once, as an interrupt before the wait for a call is lost.
-        while self == Self::Notification && !supervisor.is_finished() {
-            kernel::interrupt(&supervisor);
-            thread::sleep(INTERVAL);
+    fn join(self, Supervisor { thread, ended }: Supervisor) -> Option<Result<Observer, String>> {
+        // Mostly it has ended with the last task. Else more than once, as an interrupt before the wait for a call is
+        // lost.
+        while self == Self::Notification && ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            kernel::interrupt(&thread);
         }
-        supervisor.join().ok()
+        thread.join().ok()
     }
 
     fn supervise(
@@ -170,5 +179,38 @@ impl Watch {
         let mut trace = Trace::unobserved(self.way.mechanism(), Completeness::Partial);
         trace.holes.push(Hole { kind: Blind::Hidden, count: 1 });
         trace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::io::Write as _;
+
+    use super::super::launch::image;
+
+    /// Whether the kernel tells that nobody is left whom a filter watches: from version 6.11.
+    fn tells_of_the_last_task() -> bool {
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+        (numbers.next(), numbers.next()) >= (Some(6), Some(11))
+    }
+
+    #[test]
+    fn the_watch_ends_with_the_last_task() {
+        let argv = vec!["/bin/sh".into(), "-c".into(), "exit 3".into()];
+        let launch = Launch::new(argv, "/".into(), Vec::new());
+        let mut image = image(&launch).expect("a program");
+        let started = Way::Notification.start(&mut image, &launch).ok().filter(|_| tells_of_the_last_task());
+        let Some((pid, watch)) = started else {
+            let skipped = b"SKIPPED: the kernel has no notifications, or does not tell when nobody is left\n";
+            return std::io::stderr().write_all(skipped).expect("standard error");
+        };
+        assert_eq!(kernel::wait(pid, true).expect("its end").map(|exit| exit.code()), Some(3));
+        // Nobody tells it to stop.
+        let ended = watch.supervisor.ended.recv_timeout(Duration::from_mins(1));
+        assert_eq!(ended, Err(RecvTimeoutError::Disconnected));
+        assert!(watch.finish().n_events > 0);
     }
 }
