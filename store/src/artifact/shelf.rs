@@ -12,6 +12,8 @@ use crate::{Result, StoreError};
 
 /// The size of the buffers through which bytes pass.
 pub(super) const BUFFER_BYTES: usize = 256 * 1024;
+/// The least that is read at a time: a page, also of files that do not say how large they are.
+const BUFFER_BYTES_MIN: usize = 4096;
 /// Where files grow before they have a name.
 const TEMPORARY: &str = "tmp";
 
@@ -331,7 +333,9 @@ pub(super) fn read_through(file: &mut File, path: &Path, each: &mut dyn FnMut(&[
 
 /// Reads a file to its end through a buffer.
 pub(super) fn pass(file: &mut File, path: &Path, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let mut buffer = vec![0; BUFFER_BYTES];
+    // Room beyond the end is filled with zeroes for nothing, which for small files takes longer than to hash them.
+    let size = file.metadata().map_or(u64::MAX, |metadata| metadata.len().saturating_add(1));
+    let mut buffer = vec![0; usize::try_from(size).unwrap_or(BUFFER_BYTES).clamp(BUFFER_BYTES_MIN, BUFFER_BYTES)];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(()),
