@@ -28,6 +28,9 @@ pub struct External {
 #[derive(Debug)]
 pub struct PythonHook {
     folder: PathBuf,
+    told: PathBuf,
+    /// Whether the folder is that of several runs.
+    is_shared: bool,
 }
 
 impl PythonHook {
@@ -35,7 +38,13 @@ impl PythonHook {
     pub fn install(folder: &Path) -> io::Result<Self> {
         fs::create_dir(folder)?;
         fs::write(folder.join("sitecustomize.py"), MODULE)?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { told: folder.join("told"), folder: folder.to_owned(), is_shared: false })
+    }
+
+    /// The hook of another run with the same module, which lives as long as the folder of this one.
+    #[must_use]
+    pub fn share(&self, told: PathBuf) -> Self {
+        Self { folder: self.folder.clone(), told, is_shared: true }
     }
 
     /// The variables that make Python find it, in place of those of the same name.
@@ -46,21 +55,19 @@ impl PythonHook {
             path.push(OsStr::new(":"));
             path.push(own);
         }
-        vec![("PYTHONPATH".into(), path), (VARIABLE.into(), self.told().into())]
-    }
-
-    fn told(&self) -> PathBuf {
-        self.folder.join("told")
+        vec![("PYTHONPATH".into(), path), (VARIABLE.into(), self.told.clone().into())]
     }
 
     /// What was told, and the end of the hook.
     pub fn finish(self) -> Vec<External> {
-        let small = fs::metadata(self.told()).is_ok_and(|metadata| metadata.len() <= TOLD_BYTES_MAX);
-        let text = if small { fs::read(self.told()).unwrap_or_default() } else { Vec::new() };
+        let small = fs::metadata(&self.told).is_ok_and(|metadata| metadata.len() <= TOLD_BYTES_MAX);
+        let text = if small { fs::read(&self.told).unwrap_or_default() } else { Vec::new() };
         let text = String::from_utf8_lossy(&text);
         let told: BTreeSet<External> = text.lines().filter_map(read).take(EXTERNALS_MAX).collect();
-        // A folder that stays behind lies in the store, beside the run's other files.
-        fs::remove_dir_all(&self.folder).ok();
+        if !self.is_shared {
+            // A folder that stays behind lies in the store, beside the run's other files.
+            fs::remove_dir_all(&self.folder).ok();
+        }
         told.into_iter().collect()
     }
 }

@@ -3,11 +3,12 @@
 
 mod given;
 mod keep;
+mod lines;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, PipeReader};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use lineage_store::event::{Input, Kind, State};
 use serde_json::{Value, json};
 
 use self::given::{known, masked, variables};
+use self::lines::Lines;
 use super::cache::{Entry, Lookup};
 use super::flow::{Cell, End};
 use super::forecast::Restored;
@@ -32,7 +34,7 @@ use super::step::{Command, Failure, Step};
 use super::template::{Name, Template};
 use super::workspace::Workspace;
 use crate::run::{
-    self, Control, Declared, RecordError, RunResult, RunSpec, Standard, Values, ValuesFile, is_pattern, live_folder,
+    self, Audience, Control, Declared, RecordError, RunResult, RunSpec, Values, ValuesFile, is_pattern, live_folder,
     values,
 };
 
@@ -44,8 +46,6 @@ pub const OUT_VARIABLE: &str = "LINEAGE_OUT";
 pub const KEY_VARIABLE: &str = "LINEAGE_STEP_KEY";
 /// A folder of its own for each attempt.
 pub const SCRATCH_VARIABLE: &str = "LINEAGE_SCRATCH";
-/// The longest line that is told while a step runs.
-const LINE_MAX: usize = 4096;
 /// What `LINEAGE_IN` is called among the things that a run read.
 pub(super) const DOCUMENT: &str = "LINEAGE_IN";
 
@@ -333,33 +333,15 @@ impl<'a> Attempt<'a> {
 
     /// Runs the command, telling each line that it says.
     fn execute(&self, around: &Around<'_>) -> Result<RunResult, String> {
-        let pipes = io::pipe().and_then(|out| Ok((out, io::pipe()?)));
-        let ((out_reader, out), (err_reader, err)) = pipes.map_err(|error| format!("no pipe can be made: {error}"))?;
-        let input = File::open("/dev/null").map_err(|error| format!("/dev/null: {error}"))?;
-        let mut spec = self.spec.clone();
-        let stream = |writer: io::PipeWriter| Arc::new(File::from(std::os::fd::OwnedFd::from(writer)));
-        spec.standard = Some(Standard { input: Arc::new(input), output: stream(out), error: stream(err) });
-        std::thread::scope(|scope| {
-            scope.spawn(|| self.tell_lines(out_reader, false, around));
-            scope.spawn(|| self.tell_lines(err_reader, true, around));
-            let known = |digest: &_| (around.known)(digest);
-            let mut record = |event| -> Result<(), RecordError> { (around.record)(&[event]) };
-            let result = run::execute(&spec, around.artifacts, &known, &mut record, around.clock);
-            // The readers end when nobody holds the other ends.
-            drop(spec);
-            result.map_err(|error| error.to_string())
-        })
-    }
-
-    fn tell_lines(&self, reader: PipeReader, is_error: bool, around: &Around<'_>) {
-        let mut reader = BufReader::new(reader);
-        let mut line = Vec::new();
-        // A line that is too long is told in pieces; the log has it whole.
-        while io::Read::take(&mut reader, LINE_MAX as u64).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-            let text = String::from_utf8_lossy(&line);
-            (around.news)(&News::Line { cell: &self.cell, text: text.trim_end_matches(['\n', '\r']), is_error });
-            line.clear();
-        }
+        let tell = |text: &str, is_error| (around.news)(&News::Line { cell: &self.cell, text, is_error });
+        let lines = Lines::new(&tell);
+        let known = |digest: &_| (around.known)(digest);
+        let mut record = |event| -> Result<(), RecordError> { (around.record)(&[event]) };
+        let ear = |stream: &str, bytes: &[u8]| lines.hear(bytes, stream == "stderr");
+        let audience = Some(Audience::Ear(&ear));
+        let result = run::execute_before(audience, &self.spec, around.artifacts, &known, &mut record, around.clock);
+        lines.finish();
+        result.map_err(|error| error.to_string())
     }
 }
 

@@ -31,12 +31,17 @@ pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop
     let mut order = order.clone();
     order.base.secrets.extend(spec.secrets.iter().cloned());
     refuse_secrets(&order)?;
-    let ground = Ground::look(&order.base, &order.folder, around.artifacts).map_err(OrderError::Unmaskable)?;
-    order.base.ground = Some(Arc::new(ground));
-    let order = &order;
     let started = (around.clock)();
     let stored = around.artifacts.put_bytes(order.text.as_bytes())?;
-    let lock = record::lock(spec, order, started).map_err(OrderError::Lock)?;
+    let lock = record::lock(spec, &order, started).map_err(OrderError::Lock)?;
+    match ground(&order, lock.as_ref(), around) {
+        Ok(ground) => order.base.ground = Some(Arc::new(ground)),
+        Err(error) => {
+            lock.into_iter().for_each(record::Lock::release);
+            return Err(error);
+        }
+    }
+    let order = &order;
     let start = record::start(spec, order, &stored, started, lock.as_ref());
     if let Err(error) = (around.record)(&[start]) {
         // Nothing began, so nobody may look for its end.
@@ -73,6 +78,15 @@ pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop
         lock.into_iter().for_each(record::Lock::release);
     }
     Ok(Report { unrecorded: report.unrecorded + unrecorded, ..report })
+}
+
+/// What the steps have in common.
+fn ground(order: &Order, lock: Option<&record::Lock>, around: Around<'_>) -> Result<Ground, OrderError> {
+    let ground = Ground::look(&order.base, &order.folder, around.artifacts).map_err(OrderError::Unmaskable)?;
+    Ok(match lock {
+        Some(lock) => ground.in_folder(&lock.folder().join("python")),
+        None => ground,
+    })
 }
 
 /// Specification and parameters are kept as they are, so no value of a secret may stand in them.

@@ -29,7 +29,7 @@ pub(crate) fn again(spec: &RunSpec, live: &Path) -> Result<Again, RunError> {
     // Nothing is recorded, but an interrupt is to end the command and not us.
     spec.control.recorded();
     let observed = spec.is_observed().then(|| (OBSERVED_VARIABLE.into(), "1".into()));
-    let finished = command::run(spec, observed.into_iter().collect(), Some(live), &secrets);
+    let finished = command::run(spec, observed.into_iter().collect(), Some(live), &secrets, spec.audience());
     spec.control.over();
     let not_started = if let Ended::NotStarted(_, why) = &finished.ended { Some(why.clone()) } else { None };
     Ok(Again {

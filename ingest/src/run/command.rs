@@ -13,7 +13,7 @@ use super::keeper::Keeper;
 use super::log::{LogWriter, Written};
 use super::process::{self, Left, RUN_VARIABLE};
 use super::secret::Secrets;
-use super::stream::{Streams, pass};
+use super::stream::{Audience, Streams, pass};
 use super::terminal::{Raw, pass_typed};
 use super::watch::{Cause, Target, Watch};
 use super::{EXIT_RUNNER, RunSpec};
@@ -68,14 +68,15 @@ impl Finished {
     }
 }
 
-/// Runs a command to its end; `live` is where its logs grow.
+/// Runs a command to its end; `live` is where its logs grow, without which it speaks to nobody but ours.
 pub(super) fn run(
     spec: &RunSpec,
     extra: Vec<(OsString, OsString)>,
     live: Option<&Path>,
     secrets: &Secrets,
+    audience: Option<Audience<'_>>,
 ) -> Finished {
-    let opened = Streams::open(spec.standard.as_ref().filter(|_| live.is_some()));
+    let opened = Streams::open(audience.filter(|_| live.is_some()));
     // When `stop` is dropped, whoever looks at `stopped` sees it.
     let (streams, stopped, stop) = match opened.and_then(|streams| Ok((streams, io::pipe()?))) {
         Ok((streams, (stopped, stop))) => (streams, stopped, stop),

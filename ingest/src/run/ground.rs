@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::surroundings::{self, Surroundings};
 use super::{RunError, RunSpec, code, gather_secrets};
+use crate::capture::PythonHook;
 
 /// Programs by path: the marks of the file, and what is said of it.
 type Programs = HashMap<PathBuf, (Stamp, Value)>;
@@ -26,6 +27,8 @@ pub struct Ground {
     programs: Mutex<Programs>,
     /// Digests of large files.
     hashed: Mutex<HashMap<PathBuf, (Stamp, Blake3)>>,
+    /// What asks Python programs, where a folder was given for it.
+    hook: Option<PythonHook>,
 }
 
 /// Digests of files of so many bytes are remembered: hashing one takes longer than a tick of the coarsest clock of a
@@ -45,8 +48,20 @@ impl Ground {
             surroundings: surroundings::of_process(&spec),
             programs: Mutex::default(),
             hashed: Mutex::default(),
+            hook: None,
             remotes,
         })
+    }
+
+    /// With a new folder for what the runs have in common, which lives at least as long as they do.
+    pub(crate) fn in_folder(self, folder: &Path) -> Self {
+        // Without it every run has a hook of its own.
+        Self { hook: PythonHook::install(folder).ok(), ..self }
+    }
+
+    /// The hook of a run that keeps its files in a folder.
+    pub(super) fn hook(&self, live: &Path) -> Option<PythonHook> {
+        self.hook.as_ref().map(|hook| hook.share(live.join("told")))
     }
 
     /// The addresses of the repository that a folder lies in, if it is this one.

@@ -66,6 +66,7 @@ pub use process::RUN_VARIABLE;
 pub use redact::{REDACTED, is_secret_name, redact_arguments, redact_text};
 pub use secret::SECRET_BYTES_MIN;
 pub(crate) use secret::places_in as secret_places;
+pub(crate) use stream::Audience;
 pub use stream::Standard;
 pub(crate) use surroundings::{is_recorded, platform};
 pub use values::{NAME_HELP, VALUE_BYTES_MAX, VALUES_BYTES_MAX, Values, ValuesFile, is_name};
@@ -240,6 +241,11 @@ pub(crate) fn expand(folder: &Path, pattern: &str) -> std::io::Result<Vec<PathBu
 }
 
 impl RunSpec {
+    /// Those to whom the command speaks.
+    fn audience(&self) -> Option<Audience<'_>> {
+        self.standard.as_ref().map(Audience::Standard)
+    }
+
     /// Whether it is tried to observe its system calls.
     fn is_observed(&self) -> bool {
         matches!(self.mode, CaptureMode::Auto | CaptureMode::Require)
@@ -346,6 +352,18 @@ pub fn execute(
     record: Record<'_>,
     clock: &dyn Fn() -> Time,
 ) -> Result<RunResult, RunError> {
+    execute_before(spec.audience(), spec, artifacts, known, record, clock)
+}
+
+/// As [`execute`], before another audience than the specification names.
+pub(crate) fn execute_before(
+    audience: Option<Audience<'_>>,
+    spec: &RunSpec,
+    artifacts: &Artifacts,
+    known: Known<'_>,
+    record: Record<'_>,
+    clock: &dyn Fn() -> Time,
+) -> Result<RunResult, RunError> {
     check(spec)?;
     let params = facts::params(&spec.params).map_err(RunError::Spec)?;
     let ground = spec.ground.as_ref();
@@ -354,16 +372,22 @@ pub fn execute(
     let mut notes = Vec::new();
     let items = find_inputs(spec)?;
     let before = Before::look(spec, &items);
-    let (inputs, code, surroundings) = std::thread::scope(|scope| {
-        let code = scope.spawn(|| {
-            let repository = || ground.and_then(|ground| ground.repository(&spec.cwd));
-            let look = || code::repository(spec, &remotes, artifacts, &secrets);
-            spec.code.clone().unwrap_or_else(|| code::describe(spec, repository().unwrap_or_else(look)))
-        });
-        let around = scope.spawn(|| surroundings::describe(spec));
-        let inputs = hash_inputs(&items, spec, artifacts, known, &secrets, &mut notes);
-        (inputs, code.join().unwrap_or_default(), around.join().unwrap_or_default())
-    });
+    let hash = |notes| hash_inputs(&items, spec, artifacts, known, &secrets, notes);
+    let describe = || {
+        let repository = || ground.and_then(|ground| ground.repository(&spec.cwd));
+        let look = || code::repository(spec, &remotes, artifacts, &secrets);
+        spec.code.clone().unwrap_or_else(|| code::describe(spec, repository().unwrap_or_else(look)))
+    };
+    let (inputs, code, surroundings) = if ground.is_some() {
+        // What takes its time was done for all runs; a thread would take longer than the rest.
+        (hash(&mut notes), describe(), surroundings::describe(spec))
+    } else {
+        std::thread::scope(|scope| {
+            let (code, around) = (scope.spawn(describe), scope.spawn(|| surroundings::describe(spec)));
+            let inputs = hash(&mut notes);
+            (inputs, code.join().unwrap_or_default(), around.join().unwrap_or_default())
+        })
+    };
     let metrics_log = facts::metrics_log(spec);
     let run = Run { spec, secrets: &secrets, params, code, surroundings, items, inputs: inputs?, before, metrics_log };
 
@@ -381,13 +405,14 @@ pub fn execute(
         return Err(error);
     }
     spec.control.recorded();
-    let hook =
-        lock.as_ref().filter(|_| spec.is_observed()).map(|lock| PythonHook::install(&lock.folder().join("python")));
-    // Without a place for it nothing is asked of Python, and everything else works.
-    let hook = hook.and_then(Result::ok);
+    let hook = lock.as_ref().filter(|_| spec.is_observed()).and_then(|lock| {
+        let shared = ground.and_then(|ground| ground.hook(lock.folder()));
+        // Without a place for it nothing is asked of Python, and everything else works.
+        shared.or_else(|| PythonHook::install(&lock.folder().join("python")).ok())
+    });
     let mut variables = run.variables();
     variables.extend(hook.as_ref().map(|hook| hook.variables(&spec.variables)).unwrap_or_default());
-    let mut finished = command::run(spec, variables, lock.as_ref().map(RunLock::folder), &secrets);
+    let mut finished = command::run(spec, variables, lock.as_ref().map(RunLock::folder), &secrets, audience);
     finished.add_externals(hook.map(PythonHook::finish).unwrap_or_default());
     let duration_ms = clock().0.saturating_sub(started.0).max(0) / 1_000_000;
 

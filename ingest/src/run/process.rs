@@ -1,6 +1,7 @@
 //! Processes as the system tells of them: which machine and start this is, who is whose child, and what a run left behind.
 
 use std::fs;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
@@ -24,7 +25,9 @@ pub(crate) struct Left {
 
 /// The start of this machine, different after each boot; empty where the system does not tell.
 pub(crate) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    static BOOT: OnceLock<String> = OnceLock::new();
+    let read = || fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+    BOOT.get_or_init(read).clone()
 }
 
 /// When a process started, in ticks since boot: with the process id it names one process for ever.

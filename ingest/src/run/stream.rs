@@ -15,6 +15,8 @@ use crate::capture::Group;
 
 /// What passes at once: a pipe holds as much.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// What passes at once of a command that says little.
+const BUFFER_BYTES_FIRST: usize = 4096;
 
 /// The standard streams of this process, to which those of a command are passed through.
 #[derive(Clone, Debug)]
@@ -27,57 +29,91 @@ pub struct Standard {
     pub error: Arc<File>,
 }
 
+/// Hears what a command says: the name of the stream, and the next bytes of it. Each stream has a thread of its own.
+pub(crate) type Ear<'a> = &'a (dyn Fn(&str, &[u8]) + Sync);
+
+/// Those to whom a command speaks.
+#[derive(Clone, Copy)]
+pub(crate) enum Audience<'a> {
+    /// Whoever reads the streams of this process.
+    Standard(&'a Standard),
+    /// This process itself; the command has nothing to read.
+    Ear(Ear<'a>),
+}
+
+/// Where a stream of a command goes.
+pub(super) enum To<'a> {
+    File(Arc<File>),
+    Ear(Ear<'a>),
+}
+
 /// One stream that is read from the command, and where it goes.
-pub(super) struct Tap {
+pub(super) struct Tap<'a> {
     pub(super) name: &'static str,
     pub(super) from: File,
-    pub(super) to: Arc<File>,
+    pub(super) to: To<'a>,
 }
 
 /// The streams of one command.
 #[derive(Default)]
-pub(super) struct Streams {
+pub(super) struct Streams<'a> {
     pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: Option<OwnedFd>,
     pub(super) stderr: Option<OwnedFd>,
     pub(super) group: Group,
-    pub(super) taps: Vec<Tap>,
+    pub(super) taps: Vec<Tap<'a>>,
     /// Our end of the pseudo-terminal, and the terminal that it stands for.
     pub(super) terminal: Option<(File, Arc<File>)>,
     /// Whether what is typed is passed on.
     pub(super) types: bool,
 }
 
-impl Streams {
-    /// Pipes, or a pseudo-terminal where ours is a terminal; without `standard` everything is inherited.
-    pub(super) fn open(standard: Option<&Standard>) -> io::Result<Self> {
+impl<'a> Streams<'a> {
+    /// Pipes, or a pseudo-terminal where ours is a terminal; without an audience everything is inherited.
+    pub(super) fn open(audience: Option<Audience<'a>>) -> io::Result<Self> {
         let group = if has_terminal() { Group::Inherited } else { Group::New };
-        let Some(standard) = standard else { return Ok(Self { group, ..Self::default() }) };
         let mut streams = Self { group, ..Self::default() };
-        let (out, err) = (isatty(&*standard.output), isatty(&*standard.error));
-        if out || err {
-            streams.open_terminal(standard, out, err)?;
-        }
-        if !out {
-            let (reader, writer) = io::pipe()?;
-            // Two pipes would lose the order of what goes to one place.
-            if !err && same_file(&standard.output, &standard.error) {
-                streams.stderr = Some(writer.try_clone()?.into());
-                streams.tap("output", OwnedFd::from(reader), &standard.output);
-            } else {
-                streams.tap("stdout", OwnedFd::from(reader), &standard.output);
+        match audience {
+            None => {}
+            Some(Audience::Standard(standard)) => streams.pass_through(standard)?,
+            Some(Audience::Ear(ear)) => {
+                streams.stdin = Some(File::open("/dev/null")?.into());
+                streams.stdout = Some(streams.pipe("stdout", To::Ear(ear))?);
+                streams.stderr = Some(streams.pipe("stderr", To::Ear(ear))?);
             }
-            streams.stdout = Some(writer.into());
-        }
-        if streams.stderr.is_none() {
-            let (reader, writer) = io::pipe()?;
-            streams.tap("stderr", OwnedFd::from(reader), &standard.error);
-            streams.stderr = Some(writer.into());
-        }
-        if streams.stdin.is_none() {
-            streams.stdin = Some(standard.input.try_clone()?.into());
         }
         Ok(streams)
+    }
+
+    fn pass_through(&mut self, standard: &Standard) -> io::Result<()> {
+        let (out, err) = (isatty(&*standard.output), isatty(&*standard.error));
+        let to = |file: &Arc<File>| To::File(Arc::clone(file));
+        if out || err {
+            self.open_terminal(standard, out, err)?;
+        }
+        if !out {
+            // Two pipes would lose the order of what goes to one place.
+            let is_one = !err && same_file(&standard.output, &standard.error);
+            let writer = self.pipe(if is_one { "output" } else { "stdout" }, to(&standard.output))?;
+            if is_one {
+                self.stderr = Some(writer.try_clone()?);
+            }
+            self.stdout = Some(writer);
+        }
+        if self.stderr.is_none() {
+            self.stderr = Some(self.pipe("stderr", to(&standard.error))?);
+        }
+        if self.stdin.is_none() {
+            self.stdin = Some(standard.input.try_clone()?.into());
+        }
+        Ok(())
+    }
+
+    /// The end of a pipe for the command; what comes out of the other end goes where it is said.
+    fn pipe(&mut self, name: &'static str, to: To<'a>) -> io::Result<OwnedFd> {
+        let (reader, writer) = io::pipe()?;
+        self.taps.push(Tap { name, from: File::from(OwnedFd::from(reader)), to });
+        Ok(writer.into())
     }
 
     /// A pseudo-terminal for what goes to our terminal.
@@ -102,14 +138,10 @@ impl Streams {
         } else {
             "stderr"
         };
-        self.tap(name, ours.try_clone()?, terminal);
+        self.taps.push(Tap { name, from: File::from(ours.try_clone()?), to: To::File(Arc::clone(terminal)) });
         *(if out { &mut self.stdout } else { &mut self.stderr }) = Some(theirs);
         self.terminal = Some((File::from(ours), Arc::clone(terminal)));
         Ok(())
-    }
-
-    fn tap(&mut self, name: &'static str, from: OwnedFd, to: &Arc<File>) {
-        self.taps.push(Tap { name, from: File::from(from), to: Arc::clone(to) });
     }
 }
 
@@ -126,16 +158,21 @@ fn same_file(a: &File, b: &File) -> bool {
 /// Passes a stream through until the command and everything that holds it have closed it, or until `stopped` closes.
 ///
 /// When nobody reads on our side, the pipe closes, and the command is told in the usual way: by SIGPIPE.
-pub(super) fn pass(tap: Tap, log: &mut LogWriter<'_>, stopped: &PipeReader) {
-    let Tap { mut from, to, .. } = tap;
-    let mut buffer = vec![0; BUFFER_BYTES];
+pub(super) fn pass(tap: Tap<'_>, log: &mut LogWriter<'_>, stopped: &PipeReader) {
+    let Tap { name, mut from, to } = tap;
+    let mut buffer = vec![0; BUFFER_BYTES_FIRST];
     while is_ready(&from, stopped) {
         match from.read(&mut buffer) {
             Ok(0) => return,
             Ok(n) => {
                 log.write(&buffer[..n]);
-                if write_all(&to, &buffer[..n]).is_err() {
-                    return;
+                match &to {
+                    To::Ear(ear) => ear(name, &buffer[..n]),
+                    To::File(file) if write_all(file, &buffer[..n]).is_err() => return,
+                    To::File(_) => {}
+                }
+                if n == buffer.len() {
+                    buffer.resize(BUFFER_BYTES, 0);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
