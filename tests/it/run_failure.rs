@@ -234,6 +234,39 @@ fn a_reader_that_goes_away_is_told_to_the_command() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn what_a_killed_runner_leaves_is_ended_at_once() {
+    const SCRIPT: &str = "(sleep 20; touch alive) & echo up > fifo; wait";
+    // Not observed, as calls of what was observed fail without a runner, and that alone may end it.
+    let declared = ["run", "--capture", "declared"];
+    for what in [&["--", "sh", "-c", SCRIPT][..], &["p.toml"]] {
+        let arguments = [&declared[..], what].concat();
+        let sandbox = Sandbox::new();
+        sandbox.write("p.toml", format!("[pipeline]\nname = \"p\"\n[[step]]\nid = \"s\"\nshell = \"{SCRIPT}\"\n"));
+        let fifo = sandbox.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo").success());
+        let mut command = sandbox.command(&arguments);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts");
+        assert_eq!(fs::read_to_string(&fifo).expect("it is up"), "up\n");
+        child.kill().expect("killed");
+        child.wait().expect("its end");
+        // No other command comes, and still nothing of it lives on.
+        while is_left(sandbox.path()) {
+            std::thread::yield_now();
+        }
+        assert!(!sandbox.path().join("alive").exists(), "it lived on: {arguments:?}");
+    }
+}
+
+/// Whether a process works in a folder.
+#[cfg(target_os = "linux")]
+fn is_left(folder: &Path) -> bool {
+    let folder = folder.canonicalize().expect("a path");
+    let mut processes = fs::read_dir("/proc").expect("processes").flatten();
+    processes.any(|process| fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd == folder))
+}
+
+#[test]
 fn a_limit_of_logs_is_kept_and_told() {
     let sandbox = Sandbox::new();
     sandbox.run(["config", "set", "run.log_limit", "65536"]).done();

@@ -235,6 +235,8 @@ impl Run {
         spec.standard = if self.no_logs { None } else { Some(standard().context("cannot copy the standard streams")?) };
         spec.timeout = self.timeout;
         spec.detach = self.detach;
+        // What may live on must not be ended with the runner either.
+        spec.keeper = std::env::current_exe().ok().filter(|_| !self.detach);
         spec.mode = self.mode(std::env::var_os(OBSERVED_VARIABLE).is_some())?;
         spec.rules = Rules::new(settings.roles.iter().map(String::as_str)).map_err(|what| {
             Problem::usage(format!("run.roles: {what}")).help("correct it with lineage config set run.roles …")

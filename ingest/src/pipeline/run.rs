@@ -24,13 +24,14 @@ use super::scopes::{Scopes, Surround};
 use super::spec::Spec;
 use super::step::{Failure, Step};
 use super::stop::{Message, Stop};
-use crate::run::{Control, Ground, Notice, secret_in};
+use crate::run::{Control, Ground, Keeper, Notice, secret_in};
 
 /// Runs a pipeline to its end.
 pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop: &Stop) -> Result<Report, OrderError> {
     let mut order = order.clone();
     order.base.secrets.extend(spec.secrets.iter().cloned());
     refuse_secrets(&order)?;
+    let keeper = order.base.keeper.take();
     let started = (around.clock)();
     let stored = around.artifacts.put_bytes(order.text.as_bytes())?;
     let lock = record::lock(spec, &order, started).map_err(OrderError::Lock)?;
@@ -50,6 +51,8 @@ pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop
     }
     let (sender, messages) = channel();
     stop.listen(Some(sender.clone()));
+    // One for all steps: to start a program takes longer than most of what else a step costs.
+    let keeper = keeper.and_then(|program| Keeper::start(&program, &order.run_id).ok());
     let mut conductor = Conductor {
         spec,
         plan,
@@ -71,6 +74,7 @@ pub fn execute(spec: &Spec, plan: &Plan, order: &Order, around: Around<'_>, stop
     };
     std::thread::scope(|scope| conductor.until_over(scope, &messages));
     stop.listen(None);
+    keeper.into_iter().for_each(Keeper::dismiss);
     let report = conductor.report(started);
     let end = record::end(spec, order, &stored, &report, (around.clock)());
     let unrecorded = u64::from((around.record)(&[end]).is_err());

@@ -16,7 +16,7 @@ const DISMISSED: u8 = b'.';
 
 /// A keeper that waits for this process to end.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     child: Child,
     /// Closes when this process ends, in whatever way.
     line: Option<ChildStdin>,
@@ -24,7 +24,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Starts a keeper. It has no part in the terminal, the environment or the folder of this process.
-    pub(super) fn start(program: &Path, run: &str) -> io::Result<Self> {
+    pub(crate) fn start(program: &Path, run: &str) -> io::Result<Self> {
         let mut command = Command::new(program);
         command.args([KEEPER_COMMAND, run]).env_clear().current_dir("/").process_group(0);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
@@ -33,7 +33,7 @@ impl Keeper {
     }
 
     /// The run has ended, and nothing of it is left.
-    pub(super) fn dismiss(mut self) {
+    pub(crate) fn dismiss(mut self) {
         if let Some(mut line) = self.line.take() {
             // One that is gone needs no dismissal.
             line.write_all(&[DISMISSED]).ok();
@@ -60,10 +60,14 @@ mod tests {
     fn only_a_runner_that_died_is_stood_in_for() {
         let run = format!("r-keeper-{}", std::process::id());
         let mut command = Command::new("sh");
-        command.args(["-c", "echo up; exec sleep 600"]).env(process::RUN_VARIABLE, &run).stdout(Stdio::piped());
+        command
+            .args(["-c", "echo up; exec sleep 600"])
+            .env(process::RUN_VARIABLE, format!("{run}.step.0"))
+            .stdout(Stdio::piped());
         let mut child = command.spawn().expect("a shell");
         child.stdout.as_mut().expect("piped").read_exact(&mut [0; 3]).expect("it is up");
         keep_watch(&run, &mut &[DISMISSED][..]).expect("dismissed");
+        keep_watch(&run[..run.len() - 1], &mut &[][..]).expect("another run");
         assert!(child.try_wait().expect("a state").is_none());
         keep_watch(&run, &mut &[][..]).expect("done");
         // Its pipe closes with it; its status was taken by whoever saw it end first.

@@ -55,6 +55,7 @@ pub use declared::Declared;
 pub use files::Traced;
 pub(crate) use glob::is_pattern;
 pub use ground::Ground;
+pub(crate) use keeper::Keeper;
 pub use keeper::{KEEPER_COMMAND, keep_watch};
 pub use lock::{Note, Open, OpenRuns, Orphan, RUNS_FOLDER, host, open_runs};
 pub(crate) use lock::{RunLock, here, live_folder};

@@ -45,11 +45,24 @@ fn name_of(pid: u32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }
 
-/// Whether a process carries the mark of a run, and lives.
+/// Whether a process carries the mark of a run.
 fn is_of_run(pid: u32, run: &str) -> bool {
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
-    let mark = format!("{RUN_VARIABLE}={run}").into_bytes();
-    environment.split(|b| *b == 0).any(|variable| variable == mark)
+    mark_of(pid).is_some_and(|mark| mark == run.as_bytes())
+}
+
+/// Whether a process carries the mark of a run or of one of its steps.
+fn is_of_whole_run(pid: u32, run: &str) -> bool {
+    let rest = mark_of(pid).and_then(|mark| Some(mark.strip_prefix(run.as_bytes())?.to_owned()));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
+}
+
+/// The run whose mark a process carries.
+fn mark_of(pid: u32) -> Option<Vec<u8>> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mut variables = environment.split(|b| *b == 0);
+    variables
+        .find_map(|variable| variable.strip_prefix(RUN_VARIABLE.as_bytes())?.strip_prefix(b"="))
+        .map(<[u8]>::to_owned)
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -82,9 +95,9 @@ fn processes() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
 }
 
-/// Every process of the system with the mark of a run, but for this one.
+/// Every process of the system with the mark of a run or of its steps, but for this one.
 fn marked(run: &str) -> Vec<u32> {
-    processes().filter(|pid| *pid != own() && is_of_run(*pid, run) && is_alive(*pid)).collect()
+    processes().filter(|pid| *pid != own() && is_of_whole_run(*pid, run) && is_alive(*pid)).collect()
 }
 
 /// Waits while a process is becoming another program, as it shows no environment for that instant.
