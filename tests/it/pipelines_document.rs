@@ -149,5 +149,7 @@ fn the_latest_run_is_told_by_pipeline_namespace_and_tag() {
     assert_eq!(ps(&["--job", "none"]), "");
     let graph = |which: &str| sandbox.run(["--json", "graph", which]).json()["run"].as_str().unwrap().to_owned();
     assert_eq!((graph("latest"), graph("latest:a"), graph("latest-successful:a")), (other, third, second));
-    sandbox.run(["graph", "latest:none"]).fails(3, "no run is latest:none");
+    sandbox
+        .run(["graph", "latest:none"])
+        .fails(3, "latest:none is the newest run of a pipeline, and no pipeline none has run yet");
 }

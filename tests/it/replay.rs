@@ -121,6 +121,38 @@ fn what_is_missing_is_named_before_anything_starts() {
 }
 
 #[test]
+fn a_script_that_nobody_saw_being_read_is_looked_for_before_anything_starts() {
+    let sandbox = sandbox();
+    sandbox.write("raw.txt", "b\na\n");
+    sandbox.write("sort.sh", "sort raw.txt > out.txt\n");
+    let declared = ["run", "--capture", "declared", "-i", "raw.txt", "-o", "out.txt", "--", "sh", "sort.sh"];
+    sandbox.run(declared).done();
+    let run = newest(&sandbox);
+    // It is still as it was then.
+    assert_eq!(verdicts(&sandbox.run(["--json", "replay", &run]).json()), ["out.txt same"]);
+    sandbox.run(["add", "artifact", "kept", "sort.sh"]).done();
+    sandbox.write("sort.sh", "exit 3\n");
+    // The store has its bytes.
+    assert_eq!(verdicts(&sandbox.run(["--json", "replay", &run]).json()), ["out.txt same"]);
+    let code = lineage_store::digest::Blake3::of(b"sort raw.txt > out.txt\n").hex();
+    fs::remove_file(sandbox.store().join("artifacts").join(&code[..2]).join(&code[2..])).unwrap();
+    let refused = sandbox.run(["--json", "replay", &run]);
+    refused.code(6);
+    assert_eq!(missing(&refused), ["code sort.sh"]);
+}
+
+#[test]
+fn latest_is_explained_where_no_pipeline_ran() {
+    let sandbox = sandbox();
+    sandbox.run(["run", "--", "true"]).done();
+    sandbox.run(["replay"]).fails(3, "latest is the newest run of a pipeline, and no pipeline has run yet");
+    let successful =
+        "latest-successful:p is the newest run of a pipeline that completed, and no pipeline p has completed yet";
+    sandbox.run(["replay", "latest-successful:p"]).fails(3, successful);
+    assert!(sandbox.run(["replay", "latest"]).stderr.contains("lineage ps"));
+}
+
+#[test]
 fn a_pipeline_is_made_again_step_by_step_and_its_deployment_is_not() {
     if !is_observed() {
         return;

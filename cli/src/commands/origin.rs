@@ -44,13 +44,8 @@ impl Origin {
     pub(super) fn find(session: &Session, run: Option<&str>) -> anyhow::Result<Self> {
         let wanted = Wanted::read(run);
         let Some((event, facts)) = find_start(session, &wanted)? else {
-            let none = || "no pipeline has run yet".to_owned();
-            let what = match (&wanted, run) {
-                (Wanted::Latest { .. }, Some(word)) => format!("no run is {word}"),
-                _ => run.map_or_else(none, |run| format!("{run} is no run of a pipeline")),
-            };
-            let help = "`lineage ps` lists runs; `lineage run FILE.toml` runs a pipeline";
-            return Err(Problem::name(what).help(help).into());
+            let help = "`lineage ps` lists all runs with the ids by which they are named; `lineage run FILE.toml` runs a pipeline";
+            return Err(Problem::name(wanted.nothing(run)).help(help).into());
         };
         let word = |key: &str| facts[key].as_str().unwrap_or_default().to_owned();
         let run = event.run.clone().unwrap_or_default();
@@ -214,6 +209,22 @@ impl<'a> Wanted<'a> {
             "latest" => latest(pipeline, false),
             "latest-successful" => latest(pipeline, true),
             _ => Self::Run(run),
+        }
+    }
+
+    /// Says that there is no such run, and what the word stands for by which it was sought.
+    fn nothing(&self, said: Option<&str>) -> String {
+        let Self::Latest { pipeline, successful } = self else {
+            return format!("{} is no run of a pipeline", said.unwrap_or_default());
+        };
+        let (which, has) = if *successful { (" that completed", "has completed") } else { ("", "has run") };
+        let none = match pipeline {
+            Some(name) => format!("no pipeline {name} {has} yet"),
+            None => format!("no pipeline {has} yet"),
+        };
+        match said {
+            None => none,
+            Some(word) => format!("{word} is the newest run of a pipeline{which}, and {none}"),
         }
     }
 }

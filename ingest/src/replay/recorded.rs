@@ -121,6 +121,14 @@ impl Recorded {
         }
         let files = facet("files").ok_or("it is not recorded under which paths its files lay")?;
         let code = said.iter().flat_map(|said| &said.event.inputs).filter(|input| input.role == Role::Code);
+        let mut code: BTreeSet<_> =
+            code.filter_map(|input| b3(&input.reference.digest.as_ref()?.to_string())).collect();
+        let mut read = digests(&files["read"]);
+        // Of a command that was not observed nobody saw that it read its script.
+        if let Some((path, digest)) = script(end) {
+            code.insert(digest);
+            read.entry(path).or_insert(digest);
+        }
         let job = last.event.job.clone().unwrap_or_default();
         Ok(Self {
             namespace: first.event.namespace.clone(),
@@ -132,11 +140,11 @@ impl Recorded {
             attempt: first.event.attempt.unwrap_or(1),
             exit_code: process["exit_code"].as_i64().and_then(|code| i32::try_from(code).ok()),
             verdict: end.outcome,
-            read: digests(&files["read"]),
+            read,
             written: written(&files["written"], &facet("metric_files").unwrap_or_default()),
             links: words(&files["links"]),
             executable: texts(&files["executable"]).into_iter().collect(),
-            code: code.filter_map(|input| b3(&input.reference.digest.as_ref()?.to_string())).collect(),
+            code,
             sizes: sizes(said),
             values: values(end, &job),
             step: facet("step").map(|step| step_said(&step)),
@@ -194,6 +202,12 @@ pub(super) fn b3(text: &str) -> Option<Blake3> {
 fn digests(value: &Value) -> BTreeMap<String, Blake3> {
     let entries = value.as_object().into_iter().flatten();
     entries.filter_map(|(path, digest)| Some((path.clone(), b3(digest.as_str()?)?))).collect()
+}
+
+/// The script that ran, as its command names it, and its digest.
+fn script(end: &Event) -> Option<(String, Blake3)> {
+    let code: Value = serde_json::from_str(end.code.as_str()).ok()?;
+    Some((text(&code["script"]), b3(code["script_digest"].as_str()?)?)).filter(|(path, _)| !path.is_empty())
 }
 
 /// Files of metrics are written, too, but they are told as metrics.
