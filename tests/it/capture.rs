@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -165,6 +165,38 @@ fn pandas_and_scikit_learn_are_recorded_exactly() {
         assert!(packages[name].is_string(), "{packages}");
     }
     assert!(packages["pip"].is_null(), "it is installed, but nobody opened it");
+}
+
+#[test]
+fn files_that_are_standard_streams_are_recorded() {
+    let sandbox = Sandbox::new();
+    sandbox.write("in.csv", "b\na\n");
+    let redirected = |arguments: &[&str], output: &str| {
+        let [input, output] = [sandbox.path().join("in.csv"), sandbox.path().join(output)];
+        let mut command = sandbox.command(arguments);
+        command.stdin(File::open(input).unwrap()).stdout(File::create(output).unwrap());
+        assert!(command.stderr(Stdio::null()).status().unwrap().success());
+    };
+    redirected(&["run", "--name", "sort", "--", "sort"], "out.csv");
+    let only = |name: &str, text: &str| BTreeMap::from([(name.to_owned(), Blake3::of(text.as_bytes()).to_string())]);
+    assert_eq!(named(&sandbox, "sort", "inputs", Some("data")), only("in.csv", "b\na\n"));
+    assert_eq!(named(&sandbox, "sort", "outputs", None), only("out.csv", "a\nb\n"));
+    let process = last(&sandbox, "sort")["facets"]["process"].clone();
+    assert_eq!((&process["stdin"], &process["stdout"]), (&json!("in.csv"), &json!("out.csv")));
+    // Without bytes it is an output as well, and with `--no-logs` nothing passes through us.
+    redirected(&["run", "--no-logs", "--name", "none", "--", "true"], "none.csv");
+    assert_eq!(named(&sandbox, "none", "outputs", None), only("none.csv", ""));
+    // What is both streams is a log.
+    let log = File::create(sandbox.path().join("all.log")).unwrap();
+    let mut command = sandbox.command(["run", "--name", "log", "--", "echo", "x"]);
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    assert!(command.status().unwrap().success());
+    assert!(named(&sandbox, "log", "outputs", None).is_empty());
+    // It is made again with the same streams.
+    let run = last(&sandbox, "sort")["run"].as_str().unwrap().to_owned();
+    sandbox.write("in.csv", "other\n");
+    let told = sandbox.run(["--json", "replay", &run]).json();
+    assert_eq!(told["steps"][0]["outputs"][0]["verdict"], "same", "{told}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use lineage_ingest::capture::{CaptureMode, Rules};
 use lineage_ingest::run::{
     self, Control, Declared, EXIT_RUNNER, INPUT_BYTES_KEPT, LOG_BYTES_MAX, LOG_BYTES_MIN, OBSERVED_VARIABLE,
-    PARENT_VARIABLE, RecordError, RunResult, RunSpec, Standard,
+    PARENT_VARIABLE, RecordError, Redirected, RunResult, RunSpec, Standard,
 };
 use lineage_store::digest::Blake3;
 use lineage_store::event::{EntityKind, Event, Kind, Parent, RunRef, State};
@@ -232,7 +232,7 @@ impl Run {
         }
         spec.runs_folder = Some(session.runs_folder());
         spec.log_bytes_max = settings.log_limit.unwrap_or(LOG_BYTES_MAX).max(LOG_BYTES_MIN);
-        spec.standard = if self.no_logs { None } else { Some(standard().context("cannot copy the standard streams")?) };
+        spec.standard = Some(standard().context("cannot copy the standard streams")?);
         spec.timeout = self.timeout;
         spec.detach = self.detach;
         // What may live on must not be ended with the runner either.
@@ -251,7 +251,15 @@ impl Run {
 pub(super) fn execute(session: &Session, arguments: &Run) -> anyhow::Result<(RunResult, String, bool)> {
     let run_id = random::run_id();
     let control = Arc::default();
-    let spec = arguments.spec(session, &run_id, &control)?;
+    let mut spec = arguments.spec(session, &run_id, &control)?;
+    if let Some(standard) = &spec.standard {
+        spec.redirected = Redirected::of(standard);
+    }
+    if session.context.json {
+        // What we say ourselves goes there, too.
+        spec.redirected.output = None;
+    }
+    spec.standard = spec.standard.filter(|_| !arguments.no_logs);
     signals::forward(control).context("cannot catch signals")?;
     let view = RefCell::new(None);
     let known = |digest: &Blake3| {

@@ -88,6 +88,10 @@ pub struct Launch {
     pub rules: Rules,
     /// A file that is data whatever the rules say, by its real path.
     pub document: Option<PathBuf>,
+    /// The file that it has open for reading from the start, by its real path.
+    pub reads: Option<PathBuf>,
+    /// The file that it has open for writing from the start, by its real path.
+    pub writes: Option<PathBuf>,
     /// The ways to observe that are tried, in this order.
     pub(super) ways: &'static [Way],
 }
@@ -108,6 +112,8 @@ impl Launch {
             mode: CaptureMode::default(),
             rules: Rules::default(),
             document: None,
+            reads: None,
+            writes: None,
             ways: &Way::ALL,
         }
     }

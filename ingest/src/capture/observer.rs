@@ -1,6 +1,7 @@
 //! The observer: what each watched system call means for the files of a step.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::Metadata;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -83,6 +84,23 @@ impl Observer {
             n_missing: 0,
             missing: Some(BTreeSet::new()),
             n_events: 0,
+        }
+    }
+
+    /// The step has these files open from its start, so that no call will name them.
+    pub(super) fn inherit(&mut self, reads: Option<&Path>, writes: Option<&Path>) {
+        for (path, is_written) in [(reads, false), (writes, true)] {
+            let Some(path) = path.filter(|path| !self.is_noise(path, is_written)) else { continue };
+            // A file without bytes was made, or emptied, for the step.
+            let is_old = |metadata: &Metadata| !is_written || metadata.len() > 0;
+            let metadata = std::fs::symlink_metadata(path).ok().filter(is_old);
+            let role = self.roles.of(path);
+            let named = Named { path, alias: None, role, task: 0, metadata: metadata.as_ref() };
+            if is_written {
+                self.ledger.write(named, false);
+            } else {
+                self.ledger.read(named);
+            }
         }
     }
 

@@ -87,7 +87,8 @@ impl Way {
         };
         image.set_gate(Some(Gate { socket: theirs.into(), filter, action: self.action(), probe: text }));
         let roles = Roles::new(launch.rules.clone(), launch.workspace.clone()).with_document(launch.document.clone());
-        let observer = Observer::new(roles);
+        let mut observer = Observer::new(roles);
+        observer.inherit(launch.reads.as_deref(), launch.writes.as_deref());
         let (stop, end) = (Arc::new(AtomicBool::new(false)), Arc::new(End::default()));
         let (tell, pid) = mpsc::sync_channel(1);
         let (open, ended) = mpsc::channel();

@@ -164,9 +164,12 @@ fn spec(
     spec.rules = terms.rules.clone();
     spec.control = Arc::clone(&terms.control);
     spec.variables = variables(recorded, here, copy, terms);
-    let file = |name: &str| File::create(copy.beside(name)).map(Arc::new);
-    let input = Arc::new(File::open("/dev/null")?);
-    spec.standard = Some(Standard { input, output: file("stdout")?, error: file("stderr")? });
+    let [stdin, stdout] = recorded.streams.each_ref().map(Option::as_deref);
+    let in_copy = |path: &str| recorded.below(path).map(|below| copy.files.join(below));
+    let input = stdin.map_or_else(|| "/dev/null".into(), |path| in_copy(path).unwrap_or_else(|| path.into()));
+    let output = stdout.and_then(in_copy).unwrap_or_else(|| copy.beside("stdout"));
+    let [output, error] = [output, copy.beside("stderr")].map(|path| File::create(path).map(Arc::new));
+    spec.standard = Some(Standard { input: Arc::new(File::open(input)?), output: output?, error: error? });
     if let Some(step) = &recorded.step {
         spec.secrets.clone_from(&step.secrets);
         let mut document = step.document(here.artifacts).map_err(io::Error::other)?;

@@ -66,6 +66,8 @@ pub struct Recorded {
     pub(super) argv: Vec<String>,
     /// The folder in which it ran, from that of the store; whole if it was elsewhere.
     pub(super) folder: String,
+    /// Files that were its standard input and output.
+    pub(super) streams: [Option<String>; 2],
     pub(super) attempt: u32,
     pub(super) exit_code: Option<i32>,
     pub(super) verdict: Option<Outcome>,
@@ -137,6 +139,7 @@ impl Recorded {
             parent: first.event.parent.as_ref().map(|parent| parent.run.clone()),
             argv: texts(&process["argv"]),
             folder: text(&process["cwd"]),
+            streams: ["stdin", "stdout"].map(|stream| process[stream].as_str().map(str::to_owned)),
             attempt: first.event.attempt.unwrap_or(1),
             exit_code: process["exit_code"].as_i64().and_then(|code| i32::try_from(code).ok()),
             verdict: end.outcome,

@@ -186,8 +186,22 @@ impl Survey {
                 self.lost(recorded, path, digest, "its bytes were not kept, and in the working folder");
             }
         }
+        self.standard_input(recorded, here);
         for path in &recorded.unhashed {
             self.miss(GapKind::Input, path, "its bytes were never hashed, as it changed or could not be read");
+        }
+    }
+
+    /// A file that was its standard input, if nobody told that it was read.
+    fn standard_input(&mut self, recorded: &Recorded, here: &Here<'_>) {
+        let [Some(path), _] = &recorded.streams else { return };
+        if recorded.read.contains_key(path) || recorded.unhashed.contains(path) {
+            return;
+        }
+        if recorded.below(path).is_none() && here.workspace.join(path).is_file() {
+            self.differ(format!("{path}, its standard input, is read where it lies, and may be other than it was"));
+        } else {
+            self.miss(GapKind::Input, path, "it was its standard input, and its bytes were not recorded");
         }
     }
 

@@ -94,6 +94,8 @@ pub(super) fn run(
     (launch.group, launch.mode) = (group, spec.mode);
     (launch.workspace, launch.rules) = (spec.workspace_root.clone(), spec.rules.clone());
     launch.document.clone_from(&spec.document);
+    launch.reads.clone_from(&spec.redirected.input);
+    launch.writes.clone_from(&spec.redirected.output);
 
     // Without one the next command does its work.
     let keeper = spec.keeper.as_ref().and_then(|program| Keeper::start(program, &spec.run_id).ok());

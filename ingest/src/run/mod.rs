@@ -26,6 +26,7 @@ mod places;
 mod process;
 mod record;
 mod redact;
+mod redirected;
 mod secret;
 mod stream;
 mod surroundings;
@@ -65,6 +66,7 @@ pub use orphan::orphaned;
 pub(crate) use packages::installed;
 pub use process::RUN_VARIABLE;
 pub use redact::{REDACTED, is_secret_name, redact_arguments, redact_text};
+pub use redirected::Redirected;
 pub use secret::SECRET_BYTES_MIN;
 pub(crate) use secret::places_in as secret_places;
 pub(crate) use stream::Audience;
@@ -157,6 +159,8 @@ pub struct RunSpec {
     pub runs_folder: Option<PathBuf>,
     /// The streams that are passed through and kept as logs; without them the command inherits ours.
     pub standard: Option<Standard>,
+    /// Files that the command gets as its standard streams; recorded as if it had opened them, where it is observed.
+    pub redirected: Redirected,
     /// The most bytes that are kept of a log.
     pub log_bytes_max: u64,
     /// When the command is ended.
@@ -218,6 +222,7 @@ impl RunSpec {
             hostname: None,
             runs_folder: None,
             standard: None,
+            redirected: Redirected::default(),
             log_bytes_max: LOG_BYTES_MAX,
             timeout: None,
             grace: GRACE,

@@ -10,10 +10,11 @@ use super::command::Ended;
 use super::files::{Traced, path_name};
 use super::lock::{self, Note, RunLock};
 use super::log::Kept;
-use super::observed;
+use super::observed::{self, name_of};
 use super::outcome::Findings;
 use super::places;
 use super::redact::redact_arguments;
+use super::redirected::Redirected;
 use super::watch::Cause;
 
 /// What others need to end this run, should the runner die.
@@ -203,6 +204,10 @@ fn process(run: &Run<'_>) -> Map<String, Value> {
     let mut process = Map::from_iter([("argv".to_owned(), json!(argv)), ("cwd".to_owned(), json!(cwd))]);
     if redacted {
         process.insert("redacted".to_owned(), json!(true));
+    }
+    let Redirected { input, output } = &run.spec.redirected;
+    for (stream, path) in [("stdin", input), ("stdout", output)] {
+        process.extend(path.as_ref().map(|path| (stream.to_owned(), json!(name_of(path, run.spec)))));
     }
     process
 }
