@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use lineage_store::digest::Blake3;
 use lineage_tests::sandbox::{Ran, Sandbox};
-use lineage_tests::skipped;
+use lineage_tests::{skipped, told};
 use serde_json::{Value, json};
 
 /// What a script in Python reads and writes: fifty tables, a hundred files, each by a temporary name.
@@ -282,6 +282,28 @@ fn very_many_files_of_a_folder_are_one_input() {
     sandbox.run(["run", "--name", "j", "--", "sh", "-c", "cat images/* > all.bin"]).done();
     let inputs = named(&sandbox, "j", "inputs", None);
     assert_eq!(inputs.keys().collect::<Vec<_>>(), ["images"]);
+}
+
+/// The size of runner.md: `cargo test --release -p lineage-tests --test it a_million_files -- --ignored`.
+#[test]
+#[ignore = "it makes a million files, which takes minutes"]
+fn a_million_files_of_a_folder_are_one_input() {
+    const FILES: u32 = 1_000_000;
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path().join("d")).unwrap();
+    for i in 0..FILES {
+        fs::write(sandbox.path().join(format!("d/{i}")), i.to_le_bytes()).unwrap();
+    }
+    let run = |name: &str, arguments: &[&str]| {
+        let began = std::time::Instant::now();
+        let ran = sandbox.run(["run", "--name", name].iter().chain(arguments));
+        told(&format!("a folder of {FILES} files, {name}: {:.1} s", began.elapsed().as_secs_f64()));
+        ran.done().trim().to_owned()
+    };
+    assert_eq!(run("listed", &["--", "sh", "-c", "ls d | wc -l"]), FILES.to_string());
+    run("declared", &["-i", "dataset:many=d", "--", "true"]);
+    assert_eq!(named(&sandbox, "declared", "inputs", None).keys().collect::<Vec<_>>(), ["many"]);
+    assert!(named(&sandbox, "listed", "inputs", None).is_empty());
 }
 
 #[test]
