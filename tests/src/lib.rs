@@ -9,6 +9,7 @@ pub mod front;
 pub mod fuzz;
 pub mod http;
 pub mod memory;
+pub mod processor;
 pub mod random;
 pub mod sandbox;
 pub mod server;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Row;
 use crate::http::Connection;
-use crate::memory;
+use crate::{memory, processor};
 
 /// Connections that are kept open: many that send one event each, few that send batches, whose events together are many.
 const CONNECTIONS: (usize, usize) = (32, 4);
@@ -30,7 +30,9 @@ struct Load {
 }
 
 /// Measures; `lineage` is the binary, `recorded` a folder of recorded events, if there is one.
-pub fn measure(lineage: &Path, folder: &Path, recorded: Option<&Path>) -> Vec<Row> {
+///
+/// `only`: the one load to send, by its number from 1; else all of them, and the questions.
+pub fn measure(lineage: &Path, folder: &Path, recorded: Option<&Path>, only: Option<usize>) -> Vec<Row> {
     let root = folder.join("serve");
     std::fs::create_dir_all(&root).unwrap();
     let done = Command::new(lineage).arg("init").current_dir(&root).output().unwrap();
@@ -46,9 +48,12 @@ pub fn measure(lineage: &Path, folder: &Path, recorded: Option<&Path>) -> Vec<Ro
     }
     loads.push(Load { what: "500 bytes, one each", events: small.clone(), batch: 1, goal: 15_000 });
     loads.push(Load { what: "500 bytes, batches of 100", events: small, batch: 100, goal: 60_000 });
-    let mut rows: Vec<Row> = loads.iter().enumerate().map(|(i, load)| run(server.address, i, load)).collect();
+    let wanted = loads.iter().enumerate().filter(|(i, _)| only.is_none_or(|only| only == i + 1));
+    let mut rows: Vec<Row> = wanted.map(|(i, load)| run(&server, i, load)).collect();
     rows.push(["the server idle".into(), format!("{} MB", idle / 1_000_000), "60 MB at most".into()]);
-    rows.push(question(server.address, &root.join(".lineage")));
+    if only.is_none() {
+        rows.push(question(server.address, &root.join(".lineage")));
+    }
     server.child.kill().unwrap();
     server.child.wait().unwrap();
     rows
@@ -82,7 +87,8 @@ fn pin(process: u32, cores: &str) {
 }
 
 /// Sends for a while and tells how many events a second were acknowledged, and how long a request took.
-fn run(address: SocketAddr, turn: usize, load: &Load) -> Row {
+fn run(server: &Running, turn: usize, load: &Load) -> Row {
+    let (address, used) = (server.address, processor::used(server.child.id()).unwrap());
     let (next, acknowledged, end) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     let connections = if load.batch == 1 { CONNECTIONS.0 } else { CONNECTIONS.1 };
     let begun = Instant::now();
@@ -107,11 +113,14 @@ fn run(address: SocketAddr, turn: usize, load: &Load) -> Row {
     let took = begun.elapsed();
     times.sort_unstable();
     let at = |percent: usize| super::ms(times[(times.len() - 1) * percent / 100]);
-    let rate = super::rate(acknowledged.into_inner(), took);
+    let used = processor::used(server.child.id()).unwrap().saturating_sub(used);
+    let acknowledged = acknowledged.into_inner();
+    let each = used.as_secs_f64() * 1e6 / acknowledged as f64;
+    let rate = super::rate(acknowledged, took);
     let bytes = load.events.iter().map(String::len).sum::<usize>() / load.events.len();
     [
         format!("{}, {connections} connections, {bytes} bytes an event", load.what),
-        format!("{rate}, median {}, p99 {}", at(50), at(99)),
+        format!("{rate}, median {}, p99 {}; {each:.1} µs of the processor an event", at(50), at(99)),
         format!("goal {}/s, p99 50 ms", load.goal),
     ]
 }
