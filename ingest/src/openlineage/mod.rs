@@ -37,8 +37,16 @@ pub struct Config {
 ///
 /// A list of events is cut by [`split()`], lines by the caller.
 pub fn translate(bytes: &[u8], config: &Config) -> Result<Vec<Event>, Refusal> {
-    let text = wire::document(bytes)?;
-    let said = Said::read(text.trim_ascii())?;
+    let text = wire::text(bytes)?.trim_ascii();
+    let mended;
+    let document = match Object::document(text) {
+        Ok(document) => document,
+        Err(refusal) => {
+            mended = wire::mended(text)?.ok_or(refusal)?;
+            Object::document(mended.trim_ascii())?
+        }
+    };
+    let said = Said::read(&document)?;
     let first = said.event(config)?;
     first.check()?;
     let mut derived = said.derived(&first)?;
@@ -57,8 +65,9 @@ pub fn translate(bytes: &[u8], config: &Config) -> Result<Vec<Event>, Refusal> {
 /// Whether a document is an `OpenLineage` event, or a list of them, rather than one in the native format.
 pub fn looks_like(bytes: &[u8]) -> bool {
     let Ok(parts) = split(bytes) else { return false };
-    let Some(Ok(text)) = parts.first().map(|part| wire::document(part)) else { return false };
-    let Ok(object) = Object::read(&text, &ROOT) else { return false };
+    let Some(Ok(text)) = parts.first().map(|part| wire::text(part)) else { return false };
+    let mended = Object::document(text).is_err().then(|| wire::mended(text).ok().flatten()).flatten();
+    let Ok(object) = Object::document(mended.as_deref().unwrap_or(text)) else { return false };
     let has = |key| object.get(key).is_some();
     !has("v")
         && (has("eventTime") || has("schemaURL") || has("producer"))
@@ -93,10 +102,9 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn read(text: &'a str) -> Result<Self, Refusal> {
-        let event = Object::read(text, &ROOT)?;
+    fn read(event: &Object<'a>) -> Result<Self, Refusal> {
         let mut kept = Kept::default();
-        let (time, state) = base(&event, &mut kept)?;
+        let (time, state) = base(event, &mut kept)?;
         let mut said = Self {
             time,
             state,
@@ -111,13 +119,13 @@ impl<'a> Said<'a> {
         if event.get("run").is_none() && event.get("job").is_none() && event.get("dataset").is_some() {
             let dataset = event.required("dataset", &ROOT)?;
             said.outputs.push(Dataset::read(&dataset, &ROOT.key("dataset"), Side::Alone, &mut kept)?);
-            extra(&event, &["dataset"], &mut kept);
+            extra(event, &["dataset"], &mut kept);
         } else {
-            said.read_job(&event, &mut kept)?;
-            extra(&event, &["run", "job", "inputs", "outputs"], &mut kept);
+            said.read_job(event, &mut kept)?;
+            extra(event, &["run", "job", "inputs", "outputs"], &mut kept);
         }
         if said.run.is_none() {
-            said.check_static(&event, &mut kept)?;
+            said.check_static(event, &mut kept)?;
         }
         said.kept = kept.json()?;
         Ok(said)

@@ -1,6 +1,6 @@
 //! One document may hold a list of events: cutting it without changing a byte of them.
 
-use lineage_store::event::Refusal;
+use lineage_store::event::{Refusal, canonical};
 
 /// The events of one document: the elements of a list, or the document itself.
 ///
@@ -26,13 +26,14 @@ pub fn split(bytes: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
 
 /// The positions of the commas between the elements of a list; `None` if brackets or quotes do not match.
 fn commas(inner: &[u8]) -> Option<Vec<usize>> {
-    let (mut depth, mut in_string, mut at) = (0_usize, false, 0);
+    let (mut depth, mut at) = (0_usize, 0);
     let mut commas = Vec::new();
-    while at < inner.len() {
-        match inner[at] {
-            b'\\' if in_string => at += 1,
-            b'"' => in_string = !in_string,
-            _ if in_string => {}
+    while let Some(byte) = inner.get(at) {
+        match byte {
+            b'"' => {
+                at = string_end(inner, at + 1)?;
+                continue;
+            }
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.checked_sub(1)?,
             b',' if depth == 0 => commas.push(at),
@@ -40,5 +41,16 @@ fn commas(inner: &[u8]) -> Option<Vec<usize>> {
         }
         at += 1;
     }
-    (depth == 0 && !in_string).then_some(commas)
+    (depth == 0).then_some(commas)
+}
+
+/// What follows the string whose first byte after the quote is at an index; `None` if it is not closed.
+pub(super) fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += canonical::find_special(bytes.get(at..)?);
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            _ => at += 2,
+        }
+    }
 }

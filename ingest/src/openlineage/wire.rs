@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::split;
+
 /// The path of a value, spelled only when something is refused.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
@@ -48,18 +50,25 @@ impl fmt::Display for At<'_> {
     }
 }
 
-/// The text of a received document: UTF-8 and valid JSON, Python's NaN as a string.
-pub(super) fn document(bytes: &[u8]) -> Result<Cow<'_, str>, Refusal> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Refusal::whole(format!("is not UTF-8 from byte {} on", error.valid_up_to())))?;
-    let Err(error) = serde_json::from_str::<&RawValue>(text) else { return Ok(Cow::Borrowed(text)) };
+/// The text of a received document, which is UTF-8.
+pub(super) fn text(bytes: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(bytes)
+        .map_err(|error| Refusal::whole(format!("is not UTF-8 from byte {} on", error.valid_up_to())))
+}
+
+/// The text with Python's NaN as a string, if only that makes it valid JSON; `None` if it is valid as it stands.
+pub(super) fn mended(text: &str) -> Result<Option<String>, Refusal> {
+    let Err(error) = serde_json::from_str::<&RawValue>(text) else { return Ok(None) };
     let quoted = canonical::quote_non_finite(text).filter(|quoted| serde_json::from_str::<&RawValue>(quoted).is_ok());
-    quoted.map(Cow::Owned).ok_or_else(|| Refusal::whole(format!("is no JSON: {error}")))
+    quoted.map(Some).ok_or_else(|| Refusal::whole(format!("is no JSON: {error}")))
 }
 
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Up to so many keys are compared with each other rather than sorted.
+const FEW: usize = 8;
 
 /// The members of one object: decoded key and JSON text of the value.
 #[derive(Default)]
@@ -88,17 +97,42 @@ impl<'de> Deserialize<'de> for Object<'de> {
 }
 
 impl<'a> Object<'a> {
-    /// Reads an object without duplicate keys.
+    /// Reads a document that is an object without duplicate keys; everything in it is valid JSON then.
+    pub(super) fn document(text: &'a str) -> Result<Self, Refusal> {
+        if !text.starts_with('{') {
+            return Err(ROOT.refuse("must be an object"));
+        }
+        let object: Self = serde_json::from_str(text).map_err(|error| ROOT.refuse(error.to_string()))?;
+        object.without_duplicates(&ROOT)
+    }
+
+    /// Reads an object without duplicate keys that is part of a valid document.
     pub(super) fn read(text: &'a str, at: &At<'_>) -> Result<Self, Refusal> {
         if !text.starts_with('{') {
             return Err(at.refuse("must be an object"));
         }
-        let object: Self = serde_json::from_str(text).map_err(|error| at.refuse(error.to_string()))?;
-        let mut keys: Vec<_> = object.0.iter().map(|(key, _)| key.as_ref()).collect();
-        keys.sort_unstable();
-        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(at.key(pair[0]).refuse("appears twice")),
-            None => Ok(object),
+        let mut parts = Parts::new(text);
+        let mut members = Vec::new();
+        while let Some(key) = parts.next() {
+            let key = string(key, at)?;
+            let value = parts.next().ok_or_else(|| at.refuse("is no valid object"))?;
+            members.push((key, value));
+        }
+        Self(members).without_duplicates(at)
+    }
+
+    fn without_duplicates(self, at: &At<'_>) -> Result<Self, Refusal> {
+        let twice = if self.0.len() <= FEW {
+            let is_again = |(i, (key, _)): &(usize, &(Cow<'a, str>, &str))| self.0[..*i].iter().any(|(k, _)| k == key);
+            self.0.iter().enumerate().find(is_again).map(|(_, (key, _))| key.as_ref())
+        } else {
+            let mut keys: Vec<_> = self.0.iter().map(|(key, _)| key.as_ref()).collect();
+            keys.sort_unstable();
+            keys.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+        };
+        match twice {
+            Some(key) => Err(at.key(key).refuse("appears twice")),
+            None => Ok(self),
         }
     }
 
@@ -124,8 +158,7 @@ impl<'a> Object<'a> {
         if !text.starts_with('[') {
             return Err(at.refuse("must be a list"));
         }
-        let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| at.refuse(error.to_string()))?;
-        Ok(elements.into_iter().map(RawValue::get).collect())
+        Ok(Parts::new(text).collect())
     }
 
     /// The elements of a member that is a list of objects, each read by `read`.
@@ -150,8 +183,7 @@ impl<'a> Object<'a> {
         if !text.starts_with('"') {
             return Err(at.key(key).refuse("must be a string"));
         }
-        let Text(text) = serde_json::from_str(text).map_err(|error| at.key(key).refuse(error.to_string()))?;
-        Ok(Some(text))
+        string(text, &at.key(key)).map(Some)
     }
 
     /// A member that names something: a string that is there, not empty and no unfilled placeholder.
@@ -181,6 +213,65 @@ impl<'a> Object<'a> {
     /// The members whose keys are not among those known.
     pub(super) fn others<'s>(&'s self, known: &'s [&str]) -> impl Iterator<Item = (&'s str, &'a str)> + 's {
         self.0.iter().filter(|(key, _)| !known.contains(&key.as_ref())).map(|(key, value)| (key.as_ref(), *value))
+    }
+}
+
+/// The text of a JSON string.
+fn string<'a>(json: &'a str, at: &At<'_>) -> Result<Cow<'a, str>, Refusal> {
+    match json.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(text) if !text.contains('\\') => Ok(Cow::Borrowed(text)),
+        _ => serde_json::from_str(json).map(|Text(text)| text).map_err(|error| at.refuse(error.to_string())),
+    }
+}
+
+/// The keys and values of an object, or the elements of a list, in valid JSON, each as its text.
+///
+/// A document is looked at once by a parser; below that only brackets and quotes are counted.
+struct Parts<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Parts<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, at: 1 }
+    }
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        while matches!(bytes.get(self.at)?, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':') {
+            self.at += 1;
+        }
+        let start = self.at;
+        let mut depth = 0_usize;
+        while let Some(byte) = bytes.get(self.at) {
+            self.at += 1;
+            match byte {
+                b'"' => {
+                    self.at = split::string_end(bytes, self.at)?;
+                    if depth == 0 {
+                        break;
+                    }
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' if depth <= 1 => {
+                    // At depth 0 it closes what is around, after a number or a word, or after nothing.
+                    self.at -= 1 - depth;
+                    break;
+                }
+                b'}' | b']' => depth -= 1,
+                b',' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => {
+                    self.at -= 1;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        (self.at > start).then(|| &self.text[start..self.at])
     }
 }
 

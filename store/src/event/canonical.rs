@@ -49,6 +49,21 @@ impl Json {
         Self::canonical(&value.to_string())
     }
 
+    /// An object of members of a canonical one, in their order.
+    pub(super) fn of_members<'m>(members: impl IntoIterator<Item = (&'m str, &'m str)>) -> Self {
+        let mut text = String::new();
+        for (key, value) in members {
+            text.push(if text.is_empty() { '{' } else { ',' });
+            write_string(key, &mut text);
+            text.push(':');
+            text.push_str(value);
+        }
+        if !text.is_empty() {
+            text.push('}');
+        }
+        Self(text)
+    }
+
     /// The members of an object in canonical order: decoded key and canonical text of the value.
     pub fn members(&self) -> Vec<(Cow<'_, str>, &str)> {
         let mut scan = Scan::new(&self.0);
@@ -360,9 +375,9 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// The first quote or backslash, or the length.
+/// The first quote or backslash of JSON text, or the length.
 #[inline]
-fn find_special(bytes: &[u8]) -> usize {
+pub fn find_special(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     // Zero bytes get their high bit; of several only the lowest is certain.
@@ -493,27 +508,39 @@ struct Member {
 
 /// Whether two keys are in order beyond doubt: plain ASCII without escapes, the first one less.
 fn plain_less(a: &str, b: &str) -> bool {
-    let plain = |text: &str| text.bytes().fold(true, |all, b| all & b.is_ascii() & (b != b'\\'));
-    a < b && plain(a) && plain(b)
+    a < b && is_plain(a) && is_plain(b)
+}
+
+/// Whether a text is ASCII without escapes.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |all, b| all & b.is_ascii() & (b != b'\\'))
 }
 
 /// Puts the members that begin at `start` into the order of their keys as UTF-16; refuses equal keys.
-fn reorder(members: Vec<Member>, start: usize, out: &mut String) -> Result<(), String> {
-    let decode = |text: &str| text_of(&format!("\"{text}\"")).unwrap_or_default();
-    let mut keyed: Vec<(String, String)> =
-        members.into_iter().map(|m| (decode(&out[m.key]), out[m.whole].to_owned())).collect();
-    keyed.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-    if let Some(pair) = keyed.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(format!("the key `{}` appears twice", crate::digest::brief(&pair[0].0)));
+fn reorder(mut members: Vec<Member>, start: usize, out: &mut String) -> Result<(), String> {
+    // Plain ASCII without escapes sorts as its bytes do, and as it stands; anything else is decoded first.
+    if members.iter().all(|member| is_plain(&out[member.key.clone()])) {
+        members.sort_by(|a, b| out[a.key.clone()].cmp(&out[b.key.clone()]));
+    } else {
+        members.sort_by_cached_key(|member| decoded(&out[member.key.clone()]).encode_utf16().collect::<Vec<_>>());
     }
-    out.truncate(start + 1);
-    for (i, (_, member)) in keyed.iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        out.push_str(member);
+    let key = |member: &Member| decoded(&out[member.key.clone()]);
+    if let Some((member, _)) = members.iter().zip(&members[1..]).find(|(a, b)| key(a) == key(b)) {
+        return Err(format!("the key `{}` appears twice", crate::digest::brief(&key(member))));
     }
+    let mut sorted = String::with_capacity(out.len() - start);
+    for member in members {
+        sorted.push(if sorted.is_empty() { '{' } else { ',' });
+        sorted.push_str(&out[member.whole]);
+    }
+    out.truncate(start);
+    out.push_str(&sorted);
     Ok(())
+}
+
+/// The text of a key that stands between quotes in canonical form.
+fn decoded(key: &str) -> Cow<'_, str> {
+    if is_plain(key) { Cow::Borrowed(key) } else { text_of(&format!("\"{key}\"")).unwrap_or_default().into() }
 }
 
 /// Writes a JSON string with the fewest escapes, as RFC 8785 asks.

@@ -7,7 +7,7 @@ use crate::digest::Digest;
 /// The width of the text of `recorded`, so that it can be set last.
 const RECORDED_BYTES: usize = 27;
 
-/// Room for a usual event.
+/// Room for a usual event beside its facets.
 const LEAF_BYTES_USUAL: usize = 1024;
 
 /// What stands for `recorded` until it is known.
@@ -25,7 +25,7 @@ pub struct Leaf {
 impl Leaf {
     /// Serializes an event; `id` is its own or the digest of the bytes as received.
     pub fn new(event: &Event, id: &str) -> Self {
-        let mut out = Object { text: String::with_capacity(LEAF_BYTES_USUAL) };
+        let mut out = Object { text: String::with_capacity(LEAF_BYTES_USUAL + event.facets.as_str().len()) };
         out.open();
         if !event.about.is_empty() {
             out.list("about", &event.about, about);

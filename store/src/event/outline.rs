@@ -216,7 +216,7 @@ impl Outliner<'_> {
             for (key, value) in &out {
                 marks.push(self.outline(format!("{section}.{key}"), value, None)?);
             }
-            *json = rebuild(&kept);
+            *json = Json::of_members(kept.iter().map(|(key, value)| (key.as_ref(), *value)));
         }
         mark(event, &marks);
         Ok(())
@@ -238,7 +238,7 @@ impl Outliner<'_> {
         let (out, kept): (Vec<_>, Vec<_>) = members.into_iter().partition(|(k, _)| *k == key);
         let marks =
             out.iter().map(|(k, v)| self.outline(format!("{name}.{k}"), v, None)).collect::<Result<Vec<_>, _>>()?;
-        **json = rebuild(&kept);
+        **json = Json::of_members(kept.iter().map(|(key, value)| (key.as_ref(), *value)));
         mark(event, &marks);
         Ok(true)
     }
@@ -259,7 +259,7 @@ fn take(event: &mut Event, path: &str) -> Option<String> {
     let members = json.members();
     let value = members.iter().find(|(own, _)| own == key)?.1.to_owned();
     let kept: Vec<_> = members.into_iter().filter(|(own, _)| own != key).collect();
-    *json = rebuild(&kept);
+    *json = Json::of_members(kept.iter().map(|(key, value)| (key.as_ref(), *value)));
     Some(value)
 }
 
