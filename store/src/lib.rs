@@ -10,6 +10,7 @@ mod event_store;
 pub mod graph;
 pub mod journal;
 mod layout;
+pub mod payload;
 pub mod proof;
 mod store;
 pub mod time;

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::artifact::{Artifacts, Payloads};
+use crate::artifact::Artifacts;
 use crate::background::{self, Priority};
 use crate::digest::{Blake3, Received};
 use crate::erasure::{self, Keys};
@@ -16,6 +16,7 @@ use crate::event_store::{EventStore, Feeder};
 use crate::graph::{Fold, Stack, View, folder, key};
 use crate::journal::{self, Head, Journal, JournalWriter, RecordBuf};
 use crate::layout::Layout;
+use crate::payload::Payloads;
 use crate::proof::{Attestor, Proofs, Signer};
 use crate::time::Time;
 
@@ -210,7 +211,6 @@ impl Store {
     /// As [`Store::append`], and gives the events back; `strict`: nothing is written after the first conflict or
     /// refusal, which is the last result.
     pub fn append_as(&self, events: Vec<Prepared>, now: Time, strict: bool) -> Result<Done> {
-        self.payloads.put_all(events.iter().flat_map(|e| &e.payloads).map(|p| (p.digest, &p.bytes[..])))?;
         let mut queue = lock(&self.queue);
         let ticket = queue.next_ticket;
         queue.next_ticket += 1;
@@ -272,6 +272,8 @@ impl Store {
         let mut writer = lock(&self.writer);
         let mut journal = self.journal.lock(self.lock_timeout)?;
         let mut fold = self.current_fold(&mut writer, journal.count())?;
+        // What an event names is durable before its line can be.
+        self.payloads.put_all(&new_payloads(&batch, &fold))?;
         let mut results = Vec::with_capacity(batch.len());
         for Waiting { mut events, now, strict, .. } in batch {
             let stamp = Stamp::new(now, journal.recorded_last());
@@ -431,7 +433,14 @@ impl Store {
             return Ok(());
         }
         let keys = Keys::new(&self.layout.part("keys"), [0; 32]);
-        let opens = |(digest, subject): &(Blake3, String)| keys.opens(subject, &self.payloads.path(digest));
+        let opens = |(digest, subject): &(Blake3, String)| {
+            let own = event.payloads.iter().find(|payload| payload.digest == *digest);
+            match own {
+                Some(payload) => keys.opens(subject, &payload.bytes),
+                // It was kept before the event was made.
+                None => self.payloads.get(digest).is_ok_and(|bytes| bytes.is_some_and(|b| keys.opens(subject, &b))),
+            }
+        };
         if !erasure::sealed_in(&event.event.sealed).iter().all(opens) {
             return Err(Refusal::at("sealed", "the subject was erased while the event was recorded; send it again"));
         }
@@ -610,6 +619,13 @@ impl Store {
         folder::compare(&stack, &mut fold)?;
         Ok(count)
     }
+}
+
+/// What the events that are not recorded yet keep outside of themselves.
+fn new_payloads<'b>(batch: &'b [Waiting], fold: &Fold) -> Vec<(Blake3, &'b [u8])> {
+    let events = batch.iter().flat_map(|waiting| &waiting.events);
+    let new = events.filter(|event| !event.payloads.is_empty() && fold.find_key(event.key).is_none());
+    new.flat_map(|event| &event.payloads).map(|payload| (payload.digest, &payload.bytes[..])).collect()
 }
 
 fn append_one(fold: &mut Fold, journal: &mut JournalWriter, event: &mut Prepared, stamp: &Stamp) -> Appended {

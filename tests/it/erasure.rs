@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use lineage_store::Store;
+use lineage_store::digest::Blake3;
 use lineage_tests::random::Random;
 use lineage_tests::sandbox::Sandbox;
 use lineage_tests::walk;
@@ -62,6 +64,26 @@ fn memchr<'a>(bytes: &'a [u8], part: &'a [u8]) -> impl Iterator<Item = usize> + 
     bytes.windows(part.len()).enumerate().filter(move |(_, window)| *window == part).map(|(at, _)| at)
 }
 
+/// The files of a store that hold sealed values.
+fn segments(store: &Path) -> Vec<PathBuf> {
+    walk::files(&store.join("payloads")).into_iter().filter(|path| !path.ends_with("lock")).collect()
+}
+
+/// How many sealed values a store has.
+fn n_values(store: &Path) -> usize {
+    let mut n = 0;
+    Store::open(store).unwrap().payloads().list(&mut |_, _| n += 1).unwrap();
+    n
+}
+
+/// The sealed bytes of every value of a store.
+fn sealed_bytes(store: &Path) -> Vec<Vec<u8>> {
+    let store = Store::open(store).unwrap();
+    let mut digests = Vec::new();
+    store.payloads().list(&mut |digest, _| digests.push(digest)).unwrap();
+    digests.iter().map(|digest| store.payloads().get(digest).unwrap().unwrap()).collect()
+}
+
 fn json_of(sandbox: &Sandbox, words: &[&str]) -> Value {
     let ran = sandbox.run([&["--json"], words].concat());
     ran.done();
@@ -101,6 +123,8 @@ fn a_hundred_canaries_are_gone() {
     let before = json_of(&sandbox, &["report", "full", "--out", "before"]);
     assert!(search(&sandbox.path().join("before"), &canaries).is_empty(), "a pack never has sealed values");
 
+    let ciphertext = sealed_bytes(&store);
+    assert_eq!(ciphertext.len(), 2 * CANARIES + 10);
     for n in 0..CANARIES {
         let erased = json_of(&sandbox, &["erase", &format!("s-{n}"), "--basis", "request"]);
         let payloads = 2 + u64::from(n < 10);
@@ -109,7 +133,13 @@ fn a_hundred_canaries_are_gone() {
         assert_eq!(erased["affected"][0]["version"], format!("dataset d-{n}@v1"));
     }
     assert_eq!(search(&store, &canaries), BTreeSet::new(), "the store");
-    assert_eq!(walk::files(&store.join("payloads")).len(), 0, "ciphertext is gone, too");
+    assert_eq!(segments(&store), Vec::<PathBuf>::new(), "ciphertext is gone, too");
+    for file in walk::files(&store) {
+        let bytes = fs::read(&file).unwrap();
+        // What follows the head is as random as a nonce, so a part of it is enough.
+        let found = ciphertext.iter().find(|sealed| memchr(&bytes, &sealed[20..44]).next().is_some());
+        assert!(found.is_none(), "{}", file.display());
+    }
     assert_eq!(walk::files(&store.join("keys/subjects")).len(), 0);
     json_of(&sandbox, &["report", "full", "--out", "after"]);
     assert_eq!(search(&sandbox.path().join("after"), &canaries), BTreeSet::new());
@@ -133,7 +163,7 @@ fn a_hundred_canaries_are_gone() {
     assert_eq!(restored["unreadable"], 0, "{restored}");
     let folder = sandbox.path().join("restored");
     assert_eq!(search(&folder, &canaries), BTreeSet::new());
-    assert_eq!(walk::files(&folder.join(".lineage/payloads")).len(), 0);
+    assert_eq!(segments(&folder.join(".lineage")), Vec::<PathBuf>::new());
     assert_eq!(walk::files(&folder.join(".lineage/keys/subjects")).len(), 0);
     // Once more is no more.
     let ran = sandbox.run(["--store", "restored", "query", "count events"]);
@@ -190,15 +220,17 @@ fn collecting_finishes_what_was_interrupted() {
     sandbox.ingest(r#"{"v":1,"kind":"erase","args":{"subject":"s-1","basis":"only recorded"}}"#);
     sandbox.write("a", "one");
     sandbox.run(["add", "dataset", "a", "a"]).done();
-    let stray = sandbox.store().join("payloads/ab");
-    fs::create_dir_all(&stray).unwrap();
-    fs::write(stray.join("0".repeat(62)), "stray").unwrap();
+    let stray = b"LNP1 of no event";
+    Store::open(&sandbox.store()).unwrap().payloads().put(&Blake3::of(stray), stray).unwrap();
     sandbox.at("2031-01-01T00:00:00Z");
     let foreseen = json_of(&sandbox, &["gc", "--dry-run"]);
     assert_eq!((&foreseen["payloads"], &foreseen["artifacts"]), (&json!(1), &json!(0)));
     let done = json_of(&sandbox, &["gc"]);
     assert_eq!(done["payloads"], 3, "two of the subject, and the stray one: {done}");
-    assert_eq!(walk::files(&sandbox.store().join("payloads")).len(), 2);
+    assert_eq!(n_values(&sandbox.store()), 2);
+    let bytes = segments(&sandbox.store()).into_iter().flat_map(|file| fs::read(file).unwrap()).collect::<Vec<_>>();
+    assert!(memchr(&bytes, &stray[4..]).next().is_none());
+    sandbox.run(["verify"]).done();
     sandbox.run(["get", "dataset", "a", "-o", "-"]).done();
 }
 
@@ -214,7 +246,7 @@ fn what_an_event_keeps_of_nobody_is_erased_by_its_id() {
     }
     let erased = json_of(&sandbox, &["erase", "event:big-0", "--basis", "holds an address"]);
     assert_eq!((&erased["payloads"], &erased["keys"]), (&json!(1), &json!(0)));
-    assert_eq!(walk::files(&sandbox.store().join("payloads")).len(), 1, "that of the other event stays");
+    assert_eq!(n_values(&sandbox.store()), 1, "that of the other event stays");
     sandbox.run(["verify"]).done();
 }
 
@@ -224,8 +256,21 @@ fn a_value_that_is_missing_without_a_word_is_damage() {
     let sandbox = Sandbox::new();
     sandbox.ingest(&format!("{}\n", sealed(1)));
     sandbox.run(["verify"]).done();
-    let payload = walk::files(&sandbox.store().join("payloads")).remove(0);
+    let payload = segments(&sandbox.store()).remove(0);
     let bytes = fs::read(&payload).unwrap();
+    let at = bytes.windows(4).position(|window| window == b"LNP1").unwrap();
+    let mut changed = bytes.clone();
+    changed[at + 50] ^= 1;
+    fs::write(&payload, changed).unwrap();
+    let ran = sandbox.run(["verify"]);
+    let told = ran.stdout.clone() + &ran.stderr;
+    let place = format!("{} at byte {at}", payload.file_name().unwrap().to_string_lossy());
+    assert!(ran.code == 4 && told.contains("were changed") && told.contains(&place), "{ran}");
+    // What a killed writer leaves is no damage: no event names it.
+    fs::write(&payload, [&bytes[..], b"LNB1 half of a block"].concat()).unwrap();
+    let ran = sandbox.run(["verify"]);
+    let told = ran.stdout.clone() + &ran.stderr;
+    assert!(ran.code == 0 && told.contains(&format!("at byte {}", bytes.len())), "{ran}");
     fs::remove_file(&payload).unwrap();
     let ran = sandbox.run(["verify"]);
     assert!(ran.code == 4 && (ran.stdout.clone() + &ran.stderr).contains("no erasure covers"), "{ran}");

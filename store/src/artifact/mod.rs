@@ -1,7 +1,6 @@
 //! Artifacts: the bytes of versions, kept once per content and checked whenever they are read.
 
 mod manifest;
-mod payload;
 mod restore;
 mod shelf;
 mod source;
@@ -14,7 +13,6 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 pub use manifest::{Entry, Manifest};
-pub use payload::Payloads;
 pub use shelf::Damage;
 pub use source::Stamp;
 
@@ -50,12 +48,12 @@ pub struct Artifacts {
 impl Artifacts {
     /// Creates the folder of artifacts, or opens it if it is there.
     pub fn create(folder: &Path) -> Result<Self> {
-        Ok(Self { shelf: Shelf::create(folder, 0o444)? })
+        Ok(Self { shelf: Shelf::create(folder)? })
     }
 
     /// Opens the folder of artifacts; touches nothing, so that a read-only folder can be read.
     pub fn open(folder: &Path) -> Result<Self> {
-        Ok(Self { shelf: Shelf::open(folder, 0o444)? })
+        Ok(Self { shelf: Shelf::open(folder)? })
     }
 
     /// Stores one regular file; a symbolic link is followed.

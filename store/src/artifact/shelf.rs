@@ -14,6 +14,8 @@ use crate::{Result, StoreError};
 pub(super) const BUFFER_BYTES: usize = 256 * 1024;
 /// The least that is read at a time: a page, also of files that do not say how large they are.
 const BUFFER_BYTES_MIN: usize = 4096;
+/// The permissions of stored files: nothing is ever changed in place.
+const MODE: u32 = 0o444;
 /// Where files grow before they have a name.
 const TEMPORARY: &str = "tmp";
 
@@ -32,24 +34,22 @@ pub struct Damage {
 #[derive(Clone, Debug)]
 pub(super) struct Shelf {
     folder: PathBuf,
-    /// The permissions of its files.
-    mode: u32,
 }
 
 /// Writes a copy of something into a new file (its path is for errors) and returns the digest of what it wrote.
 pub(super) type Fill<'a> = &'a mut dyn FnMut(&mut File, &Path) -> Result<Blake3>;
 
 impl Shelf {
-    pub(super) fn create(folder: &Path, mode: u32) -> Result<Self> {
+    pub(super) fn create(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder.join(TEMPORARY)).map_err(StoreError::io("create", folder))?;
         sync_folder(folder)?;
         folder.parent().filter(|p| !p.as_os_str().is_empty()).map_or(Ok(()), sync_folder)?;
-        Self::open(folder, mode)
+        Self::open(folder)
     }
 
-    pub(super) fn open(folder: &Path, mode: u32) -> Result<Self> {
+    pub(super) fn open(folder: &Path) -> Result<Self> {
         fs::read_dir(folder).map_err(StoreError::io("open", folder))?;
-        Ok(Self { folder: folder.to_owned(), mode })
+        Ok(Self { folder: folder.to_owned() })
     }
 
     /// The only path that the bytes of a digest can have.
@@ -98,7 +98,7 @@ impl Shelf {
 
     /// Syncs what was written and gives it the name of its digest.
     fn finish(&self, temporary: Temporary, digest: &Blake3) -> Result<()> {
-        let permissions = fs::Permissions::from_mode(self.mode);
+        let permissions = fs::Permissions::from_mode(MODE);
         temporary.file.set_permissions(permissions).map_err(StoreError::io("protect", &temporary.path))?;
         let path = self.path(digest);
         let folder = path.parent().unwrap_or(&self.folder);
@@ -118,42 +118,6 @@ impl Shelf {
             Ok(*digest)
         };
         self.keep(digest, bytes.len() as u64, folders, &mut fill).map(drop)
-    }
-
-    /// Keeps several files of known digests, durable when this returns.
-    ///
-    /// Their bytes are durable before their names are, as with a single file; the whole file system is synced twice.
-    #[cfg(target_os = "linux")]
-    pub(super) fn keep_many(&self, files: &[(Blake3, &[u8])]) -> Result<()> {
-        let folder = File::open(&self.folder).map_err(StoreError::io("open", &self.folder))?;
-        let sync = || rustix::fs::syncfs(&folder).map_err(|error| StoreError::io("sync", &self.folder)(error.into()));
-        let mut written = Vec::with_capacity(files.len());
-        for (digest, bytes) in files {
-            if self.size(digest) == Some(bytes.len() as u64) {
-                continue;
-            }
-            // A file that nobody may write to is still written by who makes it.
-            let mut temporary = Temporary::create(&self.folder.join(TEMPORARY), "", self.mode)?;
-            temporary.file.write_all(bytes).map_err(StoreError::io("write", &temporary.path))?;
-            written.push((temporary, self.path(digest)));
-        }
-        sync()?;
-        for (temporary, path) in written {
-            let folder = path.parent().unwrap_or(&self.folder);
-            fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
-            temporary.name(&path)?;
-        }
-        sync()
-    }
-
-    /// Keeps several files of known digests, durable when this returns.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn keep_many(&self, files: &[(Blake3, &[u8])]) -> Result<()> {
-        let mut folders = BTreeSet::new();
-        for (digest, bytes) in files {
-            self.keep_bytes(digest, bytes, &mut folders)?;
-        }
-        sync(&folders)
     }
 
     /// Opens a stored file without reading it.
@@ -278,13 +242,8 @@ impl Temporary {
     }
 
     /// Syncs the bytes and gives the file its name.
-    pub(super) fn finish(self, path: &Path) -> Result<()> {
+    pub(super) fn finish(mut self, path: &Path) -> Result<()> {
         self.file.sync_all().map_err(StoreError::io("sync", &self.path))?;
-        self.name(path)
-    }
-
-    /// Gives the file its name; its bytes are synced already.
-    fn name(mut self, path: &Path) -> Result<()> {
         fs::rename(&self.path, path).map_err(StoreError::io("write", path))?;
         self.finished = true;
         Ok(())

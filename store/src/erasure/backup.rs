@@ -67,7 +67,7 @@ pub fn backup(store: &Store, keys: &Keys, out: &Path, keys_file: Option<&Path>) 
     let mut add = |more: copy::Copied| {
         copied = copy::Copied { files: copied.files + more.files, bytes: copied.bytes + more.bytes };
     };
-    let whole = |name: &str| name != "tmp";
+    let whole = |name: &str| !matches!(name, "tmp" | "lock");
     // While the lock is held nothing is appended, so that every value which the journal names is there.
     let lock = store.journal().lock(LOCK_TIMEOUT)?;
     let count = lock.count();
@@ -132,10 +132,8 @@ pub fn restore(
         let folder = layout.part(name);
         fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
     }
-    for shelf in ["artifacts", "payloads"] {
-        let folder = layout.part(shelf).join("tmp");
-        fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
-    }
+    let folder = layout.part("artifacts").join("tmp");
+    fs::create_dir_all(&folder).map_err(StoreError::io("create", &folder))?;
     let lock = layout.part("journal").join("lock");
     OpenOptions::new().create(true).append(true).open(&lock).map_err(StoreError::io("create", &lock))?;
     make_keys_folder(&layout.part("keys"))?;

@@ -10,7 +10,7 @@ const MAGIC: &[u8; 4] = b"LNP1";
 /// Bytes of the id of the key.
 pub(super) const KEY_ID_BYTES: usize = 16;
 const NONCE_BYTES: usize = 24;
-pub(super) const HEAD_BYTES: usize = MAGIC.len() + KEY_ID_BYTES + NONCE_BYTES;
+const HEAD_BYTES: usize = MAGIC.len() + KEY_ID_BYTES + NONCE_BYTES;
 
 /// The place that sealed bytes belong to: bytes of one place do not open at another.
 pub(crate) fn aad(namespace: &str, id: &str, path: &str) -> Vec<u8> {

@@ -50,20 +50,15 @@ impl Store {
                 named.extend(manifest.entries().iter().map(|entry| entry.digest));
             }
         }
+        let tidied = self.payloads().remove_unnamed(&kept, before, dry)?;
+        collected.payloads += tidied.values;
+        collected.bytes += tidied.bytes;
+        // What is no block of values may be one that was damaged, as long as a value is missing.
+        if !dry && self.payloads().is_worn(before)? && self.missing(keys)?.is_empty() {
+            self.payloads().compact(before)?;
+        }
         let old = |path: &Path| path.metadata().and_then(|m| m.modified()).is_ok_and(|at| at < before);
         let mut unnamed = Vec::new();
-        self.payloads().list(&mut |digest, size| {
-            if !kept.contains(&digest) && old(&self.payloads().path(&digest)) {
-                unnamed.push((digest, size));
-            }
-        })?;
-        for (digest, size) in std::mem::take(&mut unnamed) {
-            collected.payloads += 1;
-            collected.bytes += size;
-            if !dry {
-                self.payloads().remove(&digest)?;
-            }
-        }
         self.artifacts().list(&mut |digest, size| {
             if !named.contains(&digest) && old(&self.artifacts().path(&digest)) {
                 unnamed.push((digest, size));

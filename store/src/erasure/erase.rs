@@ -1,8 +1,8 @@
 //! Taking away: the keys and the sealed bytes of a subject, and what else of it lies around.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::subject::Kept;
+use super::subject::{Kept, opened};
 use super::{Keys, scrub};
 use crate::error::Result;
 use crate::store::Store;
@@ -46,13 +46,13 @@ impl Store {
     fn take_away_all(&self, keys: &Keys, erasures: &[(u64, String)]) -> Result<Erased> {
         // The last erasure of each subject covers the earlier ones.
         let last: BTreeMap<&str, u64> = erasures.iter().map(|(until, subject)| (subject.as_str(), *until)).collect();
-        let (mut gone, mut events) = (Vec::new(), BTreeSet::new());
+        let (mut gone, mut events) = (HashSet::new(), BTreeSet::new());
         let mut came_back = BTreeSet::new();
         self.kept(&mut |kept| {
             for (subject, until) in last.iter().filter(|(subject, _)| kept.is_of(subject)) {
                 if kept.position < *until {
                     events.insert(kept.position);
-                    gone.push(kept.digest);
+                    gone.insert(kept.digest);
                 } else {
                     came_back.insert(*subject);
                 }
@@ -63,8 +63,8 @@ impl Store {
         for subject in last.keys().filter(|subject| !came_back.contains(*subject)) {
             erased.keys += u64::from(keys.remove(subject)?);
         }
-        for digest in gone {
-            erased.payloads += u64::from(self.payloads().remove(&digest)?);
+        if !gone.is_empty() {
+            erased.payloads = self.payloads().remove_all(&gone)?;
         }
         for subject in last.keys() {
             erased.scrubbed += scrub::subject(self.layout(), subject)?;
@@ -72,27 +72,25 @@ impl Store {
         Ok(erased)
     }
 
-    /// Every value whose sealed bytes or key are gone without a later erasure of its subject.
+    /// Every value whose sealed bytes or key are gone or changed without a later erasure of its subject.
     pub fn missing(&self, keys: &Keys) -> Result<Vec<Missing>> {
         let erasures = self.erasures()?;
         let mut missing = Vec::new();
         self.kept(&mut |kept| {
-            let is_erased = erasures.iter().any(|(until, subject)| kept.position < *until && kept.is_of(subject));
-            let sealed = match self.payloads().get(&kept.digest) {
-                // That is found where the files are hashed.
-                Err(error) if error.is_corrupt() => return Ok(()),
-                sealed => sealed?,
-            };
-            let what = if is_erased {
-                None
-            } else if sealed.is_none() {
-                Some("its bytes are gone, and no erasure covers them")
-            } else if keys.find(kept.subject.as_deref())?.is_none() {
-                Some("its key is gone, and no erasure covers it")
-            } else if self.reveal(keys, &kept)?.is_none() {
-                Some("its bytes do not open with its key at this place")
-            } else {
-                None
+            if erasures.iter().any(|(until, subject)| kept.position < *until && kept.is_of(subject)) {
+                return Ok(());
+            }
+            let what = match self.payloads().get(&kept.digest) {
+                Err(error) if error.is_corrupt() => Some("its bytes were changed"),
+                Err(error) => return Err(error),
+                Ok(None) => Some("its bytes are gone, and no erasure covers them"),
+                Ok(Some(_)) if keys.find(kept.subject.as_deref())?.is_none() => {
+                    Some("its key is gone, and no erasure covers it")
+                }
+                Ok(Some(sealed)) if opened(keys, &kept, &sealed)?.is_none() => {
+                    Some("its bytes do not open with its key at this place")
+                }
+                Ok(Some(_)) => None,
             };
             missing.extend(what.map(|what| Missing { kept, what }));
             Ok(())

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::cipher::{HEAD_BYTES, KEY_ID_BYTES, key_id};
+use super::cipher::{KEY_ID_BYTES, key_id};
 use crate::digest::{from_hex, to_hex};
 use crate::error::{Result, StoreError};
 
@@ -137,11 +137,9 @@ impl Keys {
         self.find(Some(subject)).map(|key| key.is_some())
     }
 
-    /// Whether a file of sealed bytes was sealed under the key that a subject has now.
-    pub(crate) fn opens(&self, subject: &str, sealed: &Path) -> bool {
-        let mut head = [0; HEAD_BYTES];
-        let read = File::open(sealed).and_then(|mut file| file.read_exact(&mut head));
-        read.is_ok() && self.find(Some(subject)).ok().flatten().is_some_and(|key| key_id(&head) == Some(key.id()))
+    /// Whether sealed bytes were sealed under the key that a subject has now.
+    pub(crate) fn opens(&self, subject: &str, sealed: &[u8]) -> bool {
+        self.find(Some(subject)).ok().flatten().is_some_and(|key| key_id(sealed) == Some(key.id()))
     }
 
     fn make(&self, subject: Option<&str>) -> Result<Key> {

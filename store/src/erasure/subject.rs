@@ -64,9 +64,7 @@ impl Store {
     /// The bytes of a value that stands outside of its event; `None` if they or their key are gone.
     pub fn reveal(&self, keys: &super::Keys, kept: &Kept) -> Result<Option<Vec<u8>>> {
         let Some(sealed) = self.payloads().get(&kept.digest)? else { return Ok(None) };
-        let Some(key) = keys.find(kept.subject.as_deref())? else { return Ok(None) };
-        let aad = super::aad(&kept.namespace, &kept.id, &kept.path);
-        Ok(super::open(&key, &aad, &sealed))
+        opened(keys, kept, &sealed)
     }
 
     /// Keeps bytes under a subject, durable when this returns; the entry of the event that is to name them.
@@ -127,6 +125,13 @@ impl Store {
         })?;
         Ok(found)
     }
+}
+
+/// The text of sealed bytes; `None` if their key is gone, or they are not those of this place.
+pub(super) fn opened(keys: &super::Keys, kept: &Kept, sealed: &[u8]) -> Result<Option<Vec<u8>>> {
+    let Some(key) = keys.find(kept.subject.as_deref())? else { return Ok(None) };
+    let aad = super::aad(&kept.namespace, &kept.id, &kept.path);
+    Ok(super::open(&key, &aad, sealed))
 }
 
 /// What an event keeps outside of itself: what the store moved out has a size, what an emitter only names has none.

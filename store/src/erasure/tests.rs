@@ -95,3 +95,31 @@ fn what_is_missing_without_an_erasure_is_found() {
     assert_eq!(store.missing(&keys).unwrap(), [], "covered");
     assert!(store.payloads().get(&kept.digest).unwrap().is_none());
 }
+
+#[test]
+fn what_an_event_names_is_durable_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, keys) = store(folder.path());
+    let payloads = store.layout().part("payloads");
+    let aside = payloads.with_extension("aside");
+    std::fs::rename(&payloads, &aside).unwrap();
+    let event = Event::parse(LINE.as_bytes(), "ana").unwrap();
+    let prepared = || prepare(event.clone(), LINE.as_bytes(), &[], &keys).unwrap();
+    assert!(store.append(prepared(), Time(1)).is_err());
+    assert_eq!(store.head().unwrap().count, 0, "no event without its value");
+    std::fs::rename(&aside, &payloads).unwrap();
+    assert!(matches!(store.append(prepared(), Time(1)).unwrap()[0], Appended::Recorded(0)));
+    assert_eq!(store.missing(&keys).unwrap(), []);
+}
+
+#[test]
+fn what_is_not_recorded_leaves_no_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, keys) = store(folder.path());
+    append(&store, &keys, LINE);
+    assert!(matches!(append(&store, &keys, LINE)[0], Appended::Duplicate(0)));
+    assert!(matches!(append(&store, &keys, &LINE.replace("secret", "other"))[0], Appended::Conflict(0)));
+    let mut n = 0;
+    store.payloads().list(&mut |_, _| n += 1).unwrap();
+    assert_eq!(n, 1);
+}

@@ -101,7 +101,7 @@ pub fn check_by(root: &Path, kept: &[SignedCheckpoint], n_threads: usize) -> Res
     let mut tree = TreeCheck::new(&proofs, key.as_ref(), Edge::default(), kept)?;
     let journal = store.journal().verify_from(0, n_threads, &mut |_, _| {}, &mut |_, hash| tree.leaf(hash))?;
     let (found, compared) = tree.finish()?;
-    let artifacts = store.artifacts().verify_all(&mut |_| {})?.into_iter();
-    let files = artifacts.chain(store.payloads().verify(&mut |_| {})?).map(|damage| damage.file).collect();
+    let artifacts = store.artifacts().verify_all(&mut |_| {})?.into_iter().map(|damage| damage.file);
+    let files = artifacts.chain(store.payloads().check()?.into_iter().map(|flaw| flaw.file)).collect();
     Ok(Checked { journal, proofs: found, compared, files, key: key.is_some() })
 }
