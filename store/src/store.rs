@@ -22,6 +22,8 @@ use crate::time::Time;
 
 /// A tail of this many events is sealed when a process closes the store.
 const SEAL_EVENTS_AT_CLOSE: u32 = 1024;
+/// So is one of this many bytes, which takes the next process some milliseconds to fold, too.
+const SEAL_TAIL_BYTES_AT_CLOSE: u64 = 1024 * 1024;
 /// A tail of this many events is sealed while a process goes on appending.
 const SEAL_EVENTS: u32 = 64 * 1024;
 
@@ -387,6 +389,7 @@ impl Store {
         self.journal.read_from(fold.next().into(), count, &mut |record| {
             let (event, id, recorded) = read_leaf(record.leaf, record.received.is_some())?;
             fold.apply(&event, key::scoped(&event.namespace, &id), recorded);
+            fold.count_leaf(record.leaf);
             Ok(())
         })
     }
@@ -505,7 +508,7 @@ impl Store {
         let mut writer = std::mem::take(&mut *lock(&self.writer));
         let lock_timeout = Duration::from_millis(100);
         if let Some(mut fold) = writer.fold.take()
-            && fold.tail_len() >= SEAL_EVENTS_AT_CLOSE
+            && (fold.tail_len() >= SEAL_EVENTS_AT_CLOSE || fold.tail_bytes() >= SEAL_TAIL_BYTES_AT_CLOSE)
             && fold.stack().damage().is_ok()
             && let Ok(mut journal) = self.journal.lock(lock_timeout)
             && u64::from(fold.next()) <= journal.count()
@@ -632,6 +635,7 @@ fn append_one(fold: &mut Fold, journal: &mut JournalWriter, event: &mut Prepared
     event.leaf.record(&stamp.text);
     let position = journal.append(event.received, event.leaf.as_bytes(), stamp.recorded);
     let folded = fold.apply(&event.event, event.key, stamp.recorded);
+    fold.count_leaf(event.leaf.as_bytes());
     debug_assert_eq!(u64::from(folded), position);
     Appended::Recorded(position)
 }

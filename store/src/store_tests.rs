@@ -75,3 +75,29 @@ fn sealing_at_any_point_gives_the_same_index() {
     whole.rebuild(&mut |_, _| {}).expect("rebuilt");
     assert_eq!(whole.verify_graph().expect("good"), 300);
 }
+
+/// A tail that the next process would have to fold is sealed when it is long, or when its events are large.
+#[test]
+fn a_tail_of_few_large_events_is_sealed_at_close() {
+    let value = "x".repeat(15 * 1024);
+    for (n, is_large) in [(40, true), (40, false), (1024, false)] {
+        let (_folder, store) = store();
+        let facets = if is_large { format!(r#","facets":{{"a":"{value}","b":"{value}"}}"#) } else { String::new() };
+        for i in 0..n {
+            add(
+                &store,
+                &format!(r#"{{"v":1,"kind":"transform","id":"e{i}","run":"r","outputs":[{{"name":"d"}}]{facets}}}"#),
+            );
+        }
+        let root = store.layout().root().to_owned();
+        store.close(Duration::from_secs(5)).expect("closed");
+        let store = Store::open(&root).expect("opens");
+        let is_sealed = is_large || n == 1024;
+        assert_eq!(store.open_fold(n).next(), if is_sealed { n as u32 } else { 0 }, "{n} events, large: {is_large}");
+        store.verify_graph().expect("good");
+        // What another process folded counts as well, and what is sealed counts no more.
+        store.view().expect("a view");
+        let bytes = lock(&store.writer).fold.as_ref().expect("a fold").tail_bytes();
+        assert_eq!(bytes == 0, is_sealed);
+    }
+}

@@ -60,6 +60,8 @@ pub(crate) const KIND_SHIFT: u8 = 2;
 pub(crate) struct Fold {
     pub(super) stack: Stack,
     pub(super) m: Memory,
+    /// The bytes of the leaves that the tail was folded from.
+    tail_bytes: u64,
     /// The recorded instant of the last event.
     last_recorded: Option<i64>,
     /// Mentions of the event being folded.
@@ -85,7 +87,7 @@ impl Fold {
     pub(crate) fn new(stack: Stack) -> Self {
         let m = Memory::new(stack.next_bases());
         let (mentions, from, alone) = (Vec::new(), Vec::new(), AttemptState::default());
-        Self { stack, m, last_recorded: None, mentions, from, namespace: (String::new(), 0), alone }
+        Self { stack, m, tail_bytes: 0, last_recorded: None, mentions, from, namespace: (String::new(), 0), alone }
     }
 
     /// The next position.
@@ -614,6 +616,16 @@ impl Fold {
         self.m.t.e_kind.len() as u32
     }
 
+    /// The bytes that the next process has to read and fold again, as far as they were counted.
+    pub(crate) fn tail_bytes(&self) -> u64 {
+        self.tail_bytes
+    }
+
+    /// Counts the leaf of an event that was folded.
+    pub(crate) fn count_leaf(&mut self, leaf: &[u8]) {
+        self.tail_bytes += leaf.len() as u64;
+    }
+
     /// Takes note that its segments were joined.
     pub(crate) fn joined(&mut self, stack: Stack) {
         debug_assert!(stack.next_bases() == self.m.bases, "joined segments hold what they held before");
@@ -624,6 +636,7 @@ impl Fold {
     pub(crate) fn sealed(&mut self, stack: Stack) {
         self.m.sealed(stack.next_bases());
         self.stack = stack;
+        self.tail_bytes = 0;
     }
 
     /// The sealed segments.
