@@ -118,4 +118,22 @@ mod tests {
         assert!(doubles[1].0.is_nan());
         assert_eq!(serde_json::to_string(&doubles).expect("text"), text.replace(",2]", ",2.0]"));
     }
+
+    #[test]
+    fn a_double_is_read_to_the_last_bit() {
+        let (mut bits, mut read) = (0x9e37_79b9_7f4a_7c15_u64, 0);
+        for _ in 0..2000 {
+            bits ^= bits << 13;
+            bits ^= bits >> 7;
+            bits ^= bits << 17;
+            let value = f64::from_bits(bits);
+            if value.is_finite() {
+                let text = format!("[{value:e}]");
+                let [Double(told)] = serde_json::from_str(&text).expect("a number");
+                assert_eq!(told.to_bits(), bits, "{text}");
+                read += 1;
+            }
+        }
+        assert!(read > 1900, "{read}");
+    }
 }
