@@ -236,11 +236,32 @@ pub(crate) fn sha256_prefixed(first: u8, message: &[u8]) -> [u8; 32] {
     digest
 }
 
+/// Streams bytes into sha256 alone.
+#[derive(Default)]
+pub(crate) struct Sha256(sha2::Sha256);
+
+impl Sha256 {
+    /// The digest of bytes, in hex.
+    pub(crate) fn of(bytes: &[u8]) -> String {
+        to_hex(&sha256(&[bytes]))
+    }
+
+    /// Takes more bytes.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest, in hex.
+    pub(crate) fn finish(self) -> String {
+        to_hex(&self.0.finalize())
+    }
+}
+
 /// Streams bytes into blake3 and sha256 at once.
 #[derive(Default)]
 pub struct Hasher {
     blake3: Box<blake3::Hasher>,
-    sha256: sha2::Sha256,
+    sha256: Sha256,
     size: u64,
 }
 
@@ -254,7 +275,7 @@ impl Hasher {
 
     /// The blake3 digest, the sha256 digest in hex, and the number of bytes.
     pub fn finish(self) -> (Blake3, String, u64) {
-        (Blake3(*self.blake3.finalize().as_bytes()), to_hex(&self.sha256.finalize()), self.size)
+        (Blake3(*self.blake3.finalize().as_bytes()), self.sha256.finish(), self.size)
     }
 }
 

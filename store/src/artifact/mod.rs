@@ -4,6 +4,7 @@ mod manifest;
 mod restore;
 mod shelf;
 mod source;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::digest::{Blake3, Hasher};
 use crate::{Result, StoreError};
 use shelf::Shelf;
 use source::Member;
+use stream::{Passed, Way};
 
 /// What is known of bytes after they were hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,13 +96,10 @@ impl Artifacts {
         let mut folders = BTreeSet::new();
         let mut known = None;
         self.shelf.keep_new(&mut folders, &mut |out, name| {
-            let mut hasher = Hasher::default();
-            source::pass_on(source, out, name, &mut hasher)?;
-            let (digest, ..) = known.insert(hasher.finish());
-            Ok(*digest)
+            Ok(known.insert(stream::pass(source, Way { name, with_sha256: true, out: Some(out) })?).digest)
         })?;
         shelf::sync(&folders)?;
-        let (digest, sha256, size) = known.unwrap_or_else(|| Hasher::default().finish());
+        let Passed { digest, sha256, size } = known.unwrap_or_else(|| Passed::of(&[], true));
         Ok(Stored { digest, sha256, size, n_files: None, unstable: false })
     }
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::shelf::{BUFFER_BYTES, pass, read_through};
+use super::stream::{self, Passed, Way};
 use super::{Entry, Stored};
-use crate::digest::{Blake3, Hasher};
+use crate::digest::Blake3;
 use crate::{Result, StoreError};
 
 /// The name of store folders, which are never part of a version.
@@ -79,12 +79,7 @@ pub(super) fn is_folder(path: &Path) -> Result<bool> {
 /// Hashes a regular file and tells whether it held still.
 pub(super) fn hash(path: &Path, follow: bool) -> Result<Hashed> {
     let (mut file, metadata) = open(path, follow)?;
-    let mut hasher = Hasher::default();
-    pass(&mut file, path, &mut |bytes| {
-        hasher.update(bytes);
-        Ok(())
-    })?;
-    let (digest, sha256, size) = hasher.finish();
+    let Passed { digest, sha256, size } = stream::pass(&mut file, Way { name: path, with_sha256: true, out: None })?;
     let after = file.metadata().map_err(StoreError::io("read", path))?;
     let unstable = Stamp::of(&after) != Stamp::of(&metadata) || size != after.len();
     let executable = metadata.permissions().mode() & 0o100 != 0;
@@ -92,33 +87,13 @@ pub(super) fn hash(path: &Path, follow: bool) -> Result<Hashed> {
 }
 
 /// Copies a regular file and returns the digest of what was copied.
-pub(super) fn copy(path: &Path, follow: bool, out: &mut File, name: &Path) -> Result<Blake3> {
-    use io::Write as _;
-    let (mut file, _) = open(path, follow)?;
-    read_through(&mut file, path, &mut |bytes| out.write_all(bytes).map_err(StoreError::io("write", name)))
+pub(super) fn copy(path: &Path, follow: bool, out: &File, name: &Path) -> Result<Blake3> {
+    drain(&mut open(path, follow)?.0, out, name)
 }
 
 /// Copies whatever a source gives and returns the digest of what was copied.
-pub(super) fn drain(source: &mut dyn Read, out: &mut File, name: &Path) -> Result<Blake3> {
-    let mut hasher = Hasher::default();
-    pass_on(source, out, name, &mut hasher)?;
-    Ok(hasher.finish().0)
-}
-
-/// Writes what a source gives to a file, and tells a hasher.
-pub(super) fn pass_on(source: &mut dyn Read, out: &mut File, name: &Path, hasher: &mut Hasher) -> Result<()> {
-    use std::io::Write as _;
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        let read = match source.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(StoreError::io("read what is stored as", name)(error)),
-        };
-        hasher.update(&buffer[..read]);
-        out.write_all(&buffer[..read]).map_err(StoreError::io("write", name))?;
-    }
+pub(super) fn drain(source: &mut dyn Read, out: &File, name: &Path) -> Result<Blake3> {
+    Ok(stream::pass(source, Way { name, with_sha256: false, out: Some(out) })?.digest)
 }
 
 /// Opens a regular file; does not wait for the other end of a pipe.
