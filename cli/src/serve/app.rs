@@ -7,12 +7,13 @@ use lineage_query::TreeHead;
 use lineage_store::graph::View;
 use lineage_store::time::Time;
 use lineage_store::{StoreError, read_leaf};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::access::Access;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::reply::Refused;
+use super::turns::Turns;
 use super::writer::Writer;
 use crate::commands::question;
 use crate::session::Session;
@@ -40,8 +41,7 @@ pub(crate) struct App {
     pub(crate) head: watch::Receiver<u64>,
     /// Becomes true when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
-    questions: Arc<Semaphore>,
-    waiting: Semaphore,
+    questions: Turns,
     /// The newest view, with the number of events that the journal had.
     view: Mutex<Option<(u64, Arc<View>)>>,
     /// The newest tree head that was asked for, with the number of events that it covers.
@@ -59,7 +59,7 @@ impl App {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let actor = session.actor();
-        let (questions, waiting) = (Arc::new(Semaphore::new(QUESTIONS)), Semaphore::new(QUESTIONS_WAITING));
+        let questions = Turns::new("questions", QUESTIONS, QUESTIONS_WAITING);
         Self {
             session,
             actor,
@@ -70,7 +70,6 @@ impl App {
             head,
             stopping,
             questions,
-            waiting,
             view: Mutex::default(),
             root: Arc::default(),
         }
@@ -127,24 +126,7 @@ impl App {
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, Refused> {
-        let too_many = || Refused::later("busy", "too many questions wait for their turn");
-        let waits = self.waiting.try_acquire().map_err(|_| too_many())?;
-        let turn = Arc::clone(&self.questions).acquire_owned().await.map_err(|_| too_many())?;
-        drop(waits);
         let app = Arc::clone(self);
-        let work = move || {
-            let result = work(&app);
-            // The turn ends with the work, also when nobody waits for it any more.
-            drop(turn);
-            result
-        };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(result) => result,
-            Err(_) => Err(Refused::new(
-                axum::http::StatusCode::INTERNAL_SERVER_ERROR,
-                "bug",
-                "this is a bug in lineage; nothing that was acknowledged is lost",
-            )),
-        }
+        self.questions.take(move || work(&app)).await
     }
 }

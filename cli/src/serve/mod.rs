@@ -24,6 +24,7 @@ mod receive;
 mod reply;
 mod router;
 mod tls;
+mod turns;
 mod upkeep;
 mod writer;
 

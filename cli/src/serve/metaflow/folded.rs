@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lineage_ingest::metaflow::{Beats, Kept, Ledger, NAMESPACE};
 use lineage_store::event::Kind;
 use lineage_store::{StoreError, read_leaf};
-use tokio::sync::Semaphore;
 
 use super::super::app::App;
 use super::super::reply::Refused;
+use super::super::turns::Turns;
 
 /// So many positions are looked at before the events among them are folded, so that a long log takes little memory.
 const STRIDE: u64 = 4096;
@@ -21,8 +21,7 @@ const WAITING: usize = 4096;
 /// The ledger with the events that it holds, and the heartbeats beside it.
 pub(super) struct Folded {
     inner: Mutex<Inner>,
-    turns: Semaphore,
-    waiting: Semaphore,
+    turns: Turns,
 }
 
 #[derive(Default)]
@@ -37,24 +36,19 @@ struct Inner {
 
 impl Default for Folded {
     fn default() -> Self {
-        let (turns, waiting) = (Semaphore::new(TURNS), Semaphore::new(TURNS + WAITING));
-        Self { inner: Mutex::default(), turns, waiting }
+        Self { inner: Mutex::default(), turns: Turns::new("requests of Metaflow's clients", TURNS, WAITING) }
     }
 }
 
 impl Folded {
-    /// Does what reads the store on a thread that may block, in turn; a flow never waits for somebody's questions.
+    /// Does what reads the store on a thread that may block, in turn.
     pub(super) async fn turn<T: Send + 'static>(
         self: &Arc<Self>,
         app: &Arc<App>,
         work: impl FnOnce(&App, &Self) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, Refused> {
-        let stops = || Refused::later("stopping", "the server stops; send it again");
-        let waits = self.waiting.try_acquire();
-        let _waits = waits.map_err(|_| Refused::later("busy", "too many requests wait for their turn"))?;
-        let _turn = self.turns.acquire().await.map_err(|_| stops())?;
         let (app, own) = (Arc::clone(app), Arc::clone(self));
-        tokio::task::spawn_blocking(move || work(&app, &own)).await.map_err(|_| stops())?
+        self.turns.take(move || work(&app, &own)).await
     }
 
     /// Lets something be done with the ledger of everything that is recorded now.

@@ -36,8 +36,7 @@ pub(super) async fn put(call: Call, tracking: Arc<Tracking>, uploads: Arc<Semaph
 /// `GET mlflow-artifacts/artifacts/PATH`
 pub(super) async fn get(call: Call, tracking: Arc<Tracking>) -> Reply {
     let path = file::path(call.part("path")).map_err(refused)?;
-    let find = move |app: &super::super::app::App| file::digest(&*tracking.current(app)?, &path).map_err(refused);
-    let digest = call.app.read(find).await?;
+    let digest = tracking.read(&call.app, move |ledger| file::digest(ledger, &path)).await?;
     let mut response = artifact::send_verified(&call.app, digest).await?;
     // Another file may have the path tomorrow.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -58,8 +57,7 @@ pub(super) async fn delete(call: Call, tracking: Arc<Tracking>) -> Reply {
 /// `GET mlflow-artifacts/artifacts?path=`
 pub(super) async fn list(call: Call, tracking: Arc<Tracking>) -> Reply {
     let body = Body::of_query(call.parameters());
-    let bytes = call.app.read(move |app| file::list(&body, &*tracking.current(app)?).map_err(refused));
-    Ok(reply::bytes(JSON, bytes.await?))
+    Ok(reply::bytes(JSON, tracking.read(&call.app, move |ledger| file::list(&body, ledger)).await?))
 }
 
 /// `POST mlflow-artifacts/mpu/…`: clients send such files whole then.

@@ -47,8 +47,7 @@ async fn body(call: &mut Call) -> Result<(Body, Taken), Refused> {
 /// Answers a request that reads.
 async fn read(mut call: Call, tracking: Arc<Tracking>, read: Read) -> Reply {
     let (body, _room) = body(&mut call).await?;
-    let bytes = call.app.read(move |app| read(&body, &*tracking.current(app)?).map_err(refused));
-    Ok(reply::bytes(JSON, bytes.await?))
+    Ok(reply::bytes(JSON, tracking.read(&call.app, move |ledger| read(&body, ledger)).await?))
 }
 
 /// Records what a request says, and answers once it is durable.
@@ -57,9 +56,6 @@ async fn write(mut call: Call, tracking: Arc<Tracking>, write: Write) -> Reply {
     let body = Arc::new(body);
     match tracking.record(&call.app, &call.caller, move |pen| write(&body, pen)).await? {
         Then::Empty => Ok(reply::bytes(JSON, "{}")),
-        Then::Ask(ask) => {
-            let bytes = call.app.read(move |app| ask(&*tracking.current(app)?).map_err(refused));
-            Ok(reply::bytes(JSON, bytes.await?))
-        }
+        Then::Ask(ask) => Ok(reply::bytes(JSON, tracking.read(&call.app, ask).await?)),
     }
 }

@@ -10,21 +10,43 @@ use lineage_store::event::Prepared;
 use super::super::access::Caller;
 use super::super::app::App;
 use super::super::reply::Refused;
+use super::super::turns::Turns;
 use super::refused;
 use crate::random;
 
 /// How often a request is judged anew because another server on the same store gave out the same number.
 const TRIES: usize = 16;
 
+/// So many requests are worked on at once.
+const TURNS: usize = 4;
+/// So many more may wait: as many processes of a training as side by side log to it.
+const WAITING: usize = 4096;
+
 /// What `MLflow`'s requests share.
-#[derive(Default)]
 pub(super) struct Tracking {
     ledger: RwLock<Ledger>,
+    turns: Turns,
+}
+
+impl Default for Tracking {
+    fn default() -> Self {
+        Self { ledger: RwLock::default(), turns: Turns::new("requests of MLflow's clients", TURNS, WAITING) }
+    }
 }
 
 impl Tracking {
+    /// Answers from the ledger of everything that is recorded now, in turn.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        read: impl FnOnce(&Ledger) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let (app, own) = (Arc::clone(app), Arc::clone(self));
+        self.turns.take(move || read(&*own.current(&app)?).map_err(refused)).await
+    }
+
     /// The ledger with everything that is recorded now, whichever process recorded it.
-    pub(super) fn current(&self, app: &App) -> Result<RwLockReadGuard<'_, Ledger>, Refused> {
+    fn current(&self, app: &App) -> Result<RwLockReadGuard<'_, Ledger>, Refused> {
         let store = &app.session.store;
         let head = store.head().map_err(|error| Refused::store(&error))?.count;
         {
@@ -48,8 +70,8 @@ impl Tracking {
         write: impl Fn(&mut Pen<'_>) -> Result<Then, Error> + Clone + Send + 'static,
     ) -> Result<Then, Refused> {
         for _ in 0..TRIES {
-            let (tracking, caller, write) = (Arc::clone(self), caller.clone(), write.clone());
-            let planned = app.read(move |app| tracking.plan(app, &caller, &write)).await?;
+            let (own, app_too, caller, write) = (Arc::clone(self), Arc::clone(app), caller.clone(), write.clone());
+            let planned = self.turns.take(move || own.plan(&app_too, &caller, &write)).await?;
             if outcome(app.writer.record(planned.events).await?)? {
                 return Ok(planned.then);
             }
