@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lineage_store::Store;
 use lineage_store::erasure::Keys;
 
+use super::error::Error;
 use super::experiment::Experiments;
 use super::fact::{Fact, Pair};
 use super::file::Files;
@@ -16,6 +17,10 @@ use super::run::Runs;
 /// Where a fact stands that was too large for its event.
 const OUTLINED_FACET: &str = "facets.mlflow";
 
+/// The most measurements of all runs, which take 2.4 GB of memory, and every read has them at hand. Further ones are
+/// refused; what other servers on the same store recorded is kept beyond it.
+const POINTS_MAX: u64 = 100_000_000;
+
 /// A key of a metric, a parameter or a tag; runs share them.
 pub(super) type Key = Arc<str>;
 
@@ -25,9 +30,12 @@ pub(super) type Values = BTreeMap<Key, Box<str>>;
 /// What was said by a position.
 ///
 /// It holds everything in memory: about 2 kB a run with its parameters and tags, and 24 bytes a measurement.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
     next: u64,
+    /// So many measurements are held.
+    points: u64,
+    points_max: u64,
     names: Names,
     pub(super) experiments: Experiments,
     pub(super) runs: Runs,
@@ -36,7 +44,40 @@ pub struct Ledger {
     pub(super) files: Files,
 }
 
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::of_at_most(POINTS_MAX)
+    }
+}
+
 impl Ledger {
+    /// An empty ledger with another limit of measurements.
+    fn of_at_most(points_max: u64) -> Self {
+        Self {
+            next: 0,
+            points: 0,
+            points_max,
+            names: Names::default(),
+            experiments: Experiments::default(),
+            runs: Runs::default(),
+            models: Models::default(),
+            registry: Registry::default(),
+            files: Files::default(),
+        }
+    }
+
+    /// Refuses so many further measurements if there is no room for them.
+    pub(super) fn room(&self, points: usize) -> Result<(), Error> {
+        if points as u64 <= self.points_max.saturating_sub(self.points) {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "no room for {points} metrics: this server holds {} of at most {} measurements; begin another store \
+             with `lineage init`, or log fewer steps",
+            self.points, self.points_max
+        )))
+    }
+
     /// The position of the first event that is not folded yet.
     pub fn next(&self) -> u64 {
         self.next
@@ -74,7 +115,7 @@ impl Ledger {
             Some(Fact::RunChange(change)) => self.runs.change(change, &mut self.names),
             Some(Fact::Logged(logged)) => {
                 self.models.measure(&logged);
-                self.runs.log(logged, &mut self.names);
+                self.points += self.runs.log(logged, &mut self.names);
             }
             Some(Fact::RunTagGone { run, key }) => self.runs.untag(&run, &key),
             Some(Fact::Inputs(inputs)) => self.runs.use_inputs(inputs),
@@ -117,5 +158,37 @@ impl Names {
             let key = self.key(&key);
             values.insert(key, value.into());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fact::{Logged, NewRun};
+    use super::super::number::Double;
+    use super::*;
+
+    #[test]
+    fn measurements_have_a_limit_and_are_counted_once() {
+        let mut ledger = Ledger::of_at_most(3);
+        let run = |id: &str| {
+            let text = || id.to_owned();
+            let (name, user, tags) = (text(), text(), Vec::new());
+            let (experiment, job, artifact_uri) = ("0".to_owned(), "Default".to_owned(), text());
+            Fact::Run(NewRun { id: text(), experiment, job, name, user, start: 0, artifact_uri, tags })
+        };
+        let logged = |key: &str, step: i64| {
+            let metrics = vec![(key.to_owned(), Double(0.5), 7, step)];
+            Fact::Logged(Logged { run: "r".to_owned(), metrics, ..Logged::default() })
+        };
+        ledger.apply(Some(run("r")));
+        for fact in [logged("a", 0), logged("a", 1), logged("a", 1), logged("a", 0)] {
+            ledger.apply(Some(fact));
+        }
+        assert_eq!(ledger.room(1), Ok(()), "one that is told twice takes no room");
+        assert!(ledger.room(2).is_err_and(|error| error.message.contains("holds 2 of at most 3 measurements")));
+        ledger.apply(Some(logged("b", 0)));
+        assert_eq!((ledger.room(0), ledger.room(1).is_err()), (Ok(()), true));
+        ledger.apply(Some(logged("b", 1)));
+        assert!(ledger.room(1).is_err() && ledger.runs.found("r").is_ok(), "what is recorded is held");
     }
 }

@@ -51,19 +51,20 @@ impl Series {
         Self { points: vec![point], latest: point }
     }
 
-    /// Adds a measurement, unless it was told before, as a client does that was not answered.
-    pub(super) fn add(&mut self, point: Point) {
+    /// Adds a measurement; false if it was told before, as a client does that was not answered.
+    pub(super) fn add(&mut self, point: Point) -> bool {
         match self.points.last().map(|last| last.order(&point)) {
-            Some(Ordering::Equal) => return,
+            Some(Ordering::Equal) => return false,
             Some(Ordering::Less) | None => self.points.push(point),
             Some(Ordering::Greater) => match self.points.binary_search_by(|other| other.order(&point)) {
-                Ok(_) => return,
+                Ok(_) => return false,
                 Err(at) => self.points.insert(at, point),
             },
         }
         if point.is_later(&self.latest) {
             self.latest = point;
         }
+        true
     }
 
     /// The latest measurement.

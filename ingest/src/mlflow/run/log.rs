@@ -129,6 +129,7 @@ fn pen_tag_gone(pen: &mut Pen<'_>, run: &Run, tag: Option<String>) -> Result<(),
 fn log(pen: &mut Pen<'_>, id: &str, batch: Batch) -> Result<Then, Error> {
     let ledger = pen.ledger;
     let run = ledger.runs.found(id)?.active()?;
+    ledger.room(batch.metrics.len())?;
     let params = new_params(run, batch.params)?;
     for tag in &batch.tags {
         check_length("tag", &metric::key(Some(tag.key.clone()))?, &tag.value, TAG_CHARS_MAX)?;

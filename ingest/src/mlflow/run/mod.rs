@@ -194,14 +194,17 @@ impl Runs {
         }
     }
 
-    pub(super) fn log(&mut self, logged: Logged, names: &mut Names) {
-        let Some(run) = self.get_mut(&logged.run) else { return };
+    /// Adds what was logged; the number of measurements that are new.
+    pub(super) fn log(&mut self, logged: Logged, names: &mut Names) -> u64 {
+        let Some(run) = self.get_mut(&logged.run) else { return 0 };
+        let mut new = 0;
         for (key, value, timestamp, step) in logged.metrics {
             let point = Point { value: value.0, timestamp, step };
-            match run.metrics.get_mut(key.as_str()) {
+            let is_new = match run.metrics.get_mut(key.as_str()) {
                 Some(series) => series.add(point),
-                None => drop(run.metrics.insert(names.key(&key), Series::new(point))),
-            }
+                None => run.metrics.insert(names.key(&key), Series::new(point)).is_none(),
+            };
+            new += u64::from(is_new);
         }
         for (key, value) in logged.params {
             // A parameter keeps its first value; another one is refused before it comes here.
@@ -211,6 +214,7 @@ impl Runs {
             run.name = name.as_str().into();
         }
         names.fill(&mut run.tags, logged.tags);
+        new
     }
 
     pub(super) fn untag(&mut self, run: &str, key: &str) {
