@@ -46,6 +46,16 @@ impl Answer {
     }
 }
 
+/// Headers of a connection, not of what is sent over it.
+const HOP: [&str; 4] = ["host", "connection", "content-length", "accept-encoding"];
+
+/// The headers of a request that was recorded, which are sent with it again.
+pub fn recorded_headers(request: &Value) -> Vec<(&str, &str)> {
+    let headers = request["headers"].as_object().into_iter().flatten();
+    let own = headers.filter(|(name, _)| !HOP.contains(&name.to_ascii_lowercase().as_str()));
+    own.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
+}
+
 /// A connection that is kept open.
 pub struct Connection {
     stream: BufReader<TcpStream>,

@@ -17,7 +17,7 @@ use super::denied::Denied;
 use super::kinds::Kinds;
 use super::ledger::Ledger;
 use super::place::{self, Place};
-use super::planned::{self, Planned};
+use super::planned::{self, Plan, Planned};
 use super::run::Run;
 use super::said::Says;
 use super::task::{Task, task_event};
@@ -118,12 +118,7 @@ fn reference(flow: &str, name: &str, sha: &str, kinds: &Kinds) -> Ref {
 
 impl Ledger {
     /// The events that add artifacts to a task; those that it has already are left out.
-    pub fn add_artifacts(
-        &self,
-        place: &Place,
-        body: &[u8],
-        writer: &Writer<'_>,
-    ) -> std::result::Result<Planned, Denied> {
+    pub fn add_artifacts(&self, place: &Place, body: &[u8], writer: &Writer<'_>) -> Plan {
         let rows = planned::rows(body)?;
         let task = self.known_task(place)?;
         let mut known: BTreeSet<(u32, String)> = task.known().collect();

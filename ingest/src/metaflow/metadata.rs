@@ -12,7 +12,7 @@ use super::denied::Denied;
 use super::ledger::Ledger;
 use super::pattern::Pattern;
 use super::place::{self, Place};
-use super::planned::{self, Planned};
+use super::planned::{self, Plan, Planned};
 use super::run::run_event;
 use super::said::Says;
 use super::task::{Task, task_event};
@@ -171,12 +171,7 @@ impl Told {
 
 impl Ledger {
     /// The events that add rows of metadata to a task.
-    pub fn add_metadata(
-        &self,
-        place: &Place,
-        body: &[u8],
-        writer: &Writer<'_>,
-    ) -> std::result::Result<Planned, Denied> {
+    pub fn add_metadata(&self, place: &Place, body: &[u8], writer: &Writer<'_>) -> Plan {
         let rows = planned::rows(body)?;
         let task = self.known_task(place)?;
         let rows: Vec<(&str, Sent<'_>)> = planned::read(rows)?;

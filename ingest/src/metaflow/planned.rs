@@ -10,6 +10,9 @@ use super::place::Place;
 /// Rows of so many bytes stand in one event, so that none is moved out of it but a single row that is larger.
 const ROWS_BYTES_MAX: usize = 12 * 1024;
 
+/// What a request that writes comes to.
+pub(super) type Plan = Result<Planned, Denied>;
+
 /// A write that is allowed.
 #[derive(Clone, Debug)]
 pub struct Planned {

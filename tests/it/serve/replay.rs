@@ -1,12 +1,10 @@
 //! Every recorded exchange of an `OpenLineage` client, sent again: the same class of status.
 
+use lineage_tests::http::recorded_headers;
 use lineage_tests::sandbox::Sandbox;
 use lineage_tests::server::Server;
 use lineage_tests::{corpora, walk};
 use serde_json::Value;
-
-/// Headers of the connection, not of the request.
-const HOP: [&str; 4] = ["host", "connection", "content-length", "accept-encoding"];
 
 #[test]
 fn recorded_exchanges_get_the_same_class_of_status() {
@@ -23,13 +21,7 @@ fn recorded_exchanges_get_the_same_class_of_status() {
         for line in std::fs::read_to_string(&file).unwrap().lines() {
             let exchange: Value = serde_json::from_str(line).unwrap();
             let request = &exchange["request"];
-            let headers: Vec<(&str, &str)> = request["headers"]
-                .as_object()
-                .unwrap()
-                .iter()
-                .filter(|(name, _)| !HOP.contains(&name.to_ascii_lowercase().as_str()))
-                .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
-                .collect();
+            let headers = recorded_headers(request);
             let mut body = request["body"]["json"].to_string().into_bytes();
             if request["body"]["content_encoding"] == "gzip" {
                 body = super::basics::gzip(&body);

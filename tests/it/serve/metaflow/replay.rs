@@ -4,13 +4,10 @@
 use std::collections::BTreeMap;
 
 use lineage_tests::corpora;
-use lineage_tests::http::Connection;
+use lineage_tests::http::{Connection, recorded_headers};
 use lineage_tests::sandbox::Sandbox;
 use lineage_tests::server::Server;
 use serde_json::{Map, Value};
-
-/// Headers of the connection, not of the request.
-const HOP: [&str; 4] = ["host", "connection", "content-length", "accept-encoding"];
 
 /// Fields of answers that are not compared, each with the reason.
 const LEFT_OUT: [(&str, &str); 3] = [
@@ -140,13 +137,7 @@ fn again(connection: &mut Connection, exchange: &Value, numbers: &mut Numbers) {
     let (request, response) = (&exchange["request"], &exchange["response"]);
     let (method, path) = (request["method"].as_str().unwrap(), request["path"].as_str().unwrap());
     let target = format!("/metaflow{}", numbers.path(path));
-    let headers: Vec<(&str, &str)> = request["headers"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .filter(|(name, _)| !HOP.contains(&name.to_ascii_lowercase().as_str()))
-        .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
-        .collect();
+    let headers = recorded_headers(request);
     let mut body = recorded(&request["body"]);
     numbers.body(&mut body);
     let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };

@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lineage_tests::corpora;
-use lineage_tests::http::Connection;
+use lineage_tests::http::{Connection, recorded_headers};
 use lineage_tests::sandbox::Sandbox;
 use lineage_tests::server::Server;
 use serde_json::Value;
 
 use super::equal::compare;
-
-/// Headers of the connection, not of the request.
-const HOP: [&str; 4] = ["host", "connection", "content-length", "accept-encoding"];
 
 /// Ids of the recorded server and ours.
 #[derive(Default)]
@@ -68,13 +65,7 @@ fn again(connection: &mut Connection, exchange: &Value, ids: &mut Ids) -> Vec<St
     let text = |key: &str| ids.apply(request[key].as_str().unwrap_or_default());
     let query = text("query");
     let target = if query.is_empty() { text("path") } else { format!("{}?{query}", text("path")) };
-    let headers: Vec<(&str, &str)> = request["headers"]
-        .as_object()
-        .unwrap()
-        .iter()
-        .filter(|(name, _)| !HOP.contains(&name.to_ascii_lowercase().as_str()))
-        .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
-        .collect();
+    let headers = recorded_headers(request);
     let method = request["method"].as_str().unwrap();
     let sent = bytes(request);
     let sent = if method == "PUT" { sent } else { ids.apply(&String::from_utf8(sent).unwrap()).into_bytes() };
