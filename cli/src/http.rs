@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-/// Longer than any witness or time-stamping authority should need.
+/// Longer than any witness or time-stamping authority should need, and any server to take a connection.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// An answer is a few signatures, or one token with certificates.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
@@ -22,7 +22,7 @@ impl Answer {
     }
 }
 
-/// A server that is asked again and again over kept connections, with bounded time and size.
+/// A server that is asked again and again over kept connections; its silence and its answers have bounds.
 pub(crate) struct Peer {
     agent: ureq::Agent,
     base: String,
@@ -30,8 +30,8 @@ pub(crate) struct Peer {
     authorization: Option<String>,
 }
 
-/// The longest that one answer of a peer may take to begin, and all of it.
-const PEER_TIMEOUT: Duration = Duration::from_mins(5);
+/// The longest that a peer may say nothing, while an answer is awaited or comes; a large file may take all day.
+const PEER_SILENCE: Duration = Duration::from_mins(5);
 /// An answer of a peer is a page of a list.
 const PEER_ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -39,7 +39,9 @@ impl Peer {
     /// A server by its address; users and tokens come from the caller.
     pub(crate) fn new(base: &str, authorization: Option<String>) -> Self {
         let config = ureq::Agent::config_builder()
-            .timeout_global(Some(PEER_TIMEOUT))
+            .timeout_connect(Some(TIMEOUT))
+            .timeout_per_read(Some(PEER_SILENCE))
+            .timeout_per_write(Some(PEER_SILENCE))
             .http_status_as_error(false)
             .user_agent(concat!("lineage/", env!("CARGO_PKG_VERSION")));
         let agent = ureq::Agent::new_with_config(config.build());

@@ -41,6 +41,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("nom", &["query/src/syntax/"]),
     ("parquet", &["query/src/output/parquet.rs"]),
     ("proptest", &[]),
+    ("rusqlite", &["ingest/src/mlflow/import/database/"]),
     (
         "rustix",
         &[

@@ -1,5 +1,6 @@
 //! Files: what clients send through the artifact proxy, listed by path and kept by digest.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -77,8 +78,8 @@ impl Files {
 
     /// The files of an address as one version: a file, or the list of a folder's files.
     pub(super) fn version(&self, uri: &str, pen_keep: &mut dyn FnMut(Vec<u8>) -> (Blake3, String)) -> Option<Stored> {
-        let path = path_of(uri)?;
-        if let Some(file) = self.0.get(path) {
+        let path = key_of(uri)?;
+        if let Some(file) = self.0.get(&*path) {
             return Some(Stored { blake3: file.blake3, sha256: to_hex(&file.sha256), size: file.size });
         }
         let prefix = format!("{path}/");
@@ -126,6 +127,47 @@ pub(super) fn path_of(uri: &str) -> Option<&str> {
         None => rest.trim_start_matches('/'),
     };
     Some(path.trim_end_matches('/'))
+}
+
+/// The key of the files at an address; `None` for an address of another machine.
+///
+/// Of the proxy it is the path there. Of the machine where a run was made, without scheme or with `file:`, it begins
+/// with `/` or `./`, as no path of the proxy does: such files are here only if they were imported.
+pub(super) fn key_of(uri: &str) -> Option<Cow<'_, str>> {
+    if let Some(path) = path_of(uri) {
+        return Some(path.into());
+    }
+    let path: Cow<'_, str> = match uri.split_once(':') {
+        Some(("file", rest)) => {
+            let path = rest.strip_prefix("//").map_or(Some(rest), |rest| Some(&rest[rest.find('/')?..]))?;
+            decoded(path)?.into()
+        }
+        Some((scheme, _)) if !scheme.contains('/') => return None,
+        _ => uri.into(),
+    };
+    let path = path.trim_end_matches('/');
+    match (path, path.strip_prefix("./").unwrap_or(path)) {
+        ("" | ".", _) => None,
+        (path, _) if path.starts_with('/') => Some(path.to_owned().into()),
+        (_, rest) => Some(format!("./{rest}").into()),
+    }
+}
+
+/// A text without the escapes of addresses: `%20` is a space.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let escaped = (*byte == b'%').then(|| from_hex(after.get(..2)?)).flatten();
+        if let Some(escaped) = escaped {
+            bytes.extend(escaped);
+            rest = &after[2..];
+        } else {
+            bytes.push(*byte);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Whether an address of the proxy lies within another one.
@@ -196,8 +238,8 @@ pub fn list_of_run(body: &Body, ledger: &Ledger) -> Answer {
         None | Some("") => String::new(),
         Some(folder) => path(folder)?,
     };
-    let files = match path_of(&run.artifact_uri) {
-        Some(root) if below.is_empty() => listed(ledger, root, ""),
+    let files = match key_of(&run.artifact_uri) {
+        Some(root) if below.is_empty() => listed(ledger, &root, ""),
         Some(root) => listed(ledger, &format!("{root}/{below}"), &below),
         None => Vec::new(),
     };
@@ -310,6 +352,27 @@ mod tests {
         assert_eq!(manifest.entries().iter().map(|e| e.path.as_str()).collect::<Vec<_>>(), ["MLmodel", "data/x"]);
         files.remove("1/m");
         assert_eq!(files.list("1"), [("mm".to_owned(), Some(4))]);
+    }
+
+    #[test]
+    fn addresses_of_machines_are_keys_that_no_path_of_the_proxy_is() {
+        for (uri, key) in [
+            ("mlflow-artifacts:/1/r/artifacts", Some("1/r/artifacts")),
+            ("/srv/mlruns/1/r/artifacts/", Some("/srv/mlruns/1/r/artifacts")),
+            ("file:///srv/ml%20runs/%C3%A9", Some("/srv/ml runs/é")),
+            ("file://localhost/srv/x", Some("/srv/x")),
+            ("file:/srv/100%", Some("/srv/100%")),
+            ("./mlruns/1", Some("./mlruns/1")),
+            ("mlruns/1:2", Some("./mlruns/1:2")),
+            ("s3://bucket/1", None),
+            ("file:///%FF", None),
+            ("", None),
+            (".", None),
+        ] {
+            assert_eq!(key_of(uri).as_deref(), key, "{uri}");
+            let is_local = key.is_some_and(|key| key.starts_with(['/', '.']));
+            assert!(!is_local || path(key.unwrap_or_default()).as_deref() != Ok(key.unwrap_or_default()), "{uri}");
+        }
     }
 
     #[test]

@@ -129,6 +129,28 @@ pub(super) struct Sent {
     pub(super) dataset_digest: Option<String>,
 }
 
+impl Sent {
+    /// A measurement of a key of which nothing else is told.
+    pub(super) fn of(key: &str) -> Self {
+        Self {
+            key: Some(key.to_owned()),
+            value: None,
+            timestamp: None,
+            step: None,
+            model_id: None,
+            dataset_name: None,
+            dataset_digest: None,
+        }
+    }
+
+    /// The order of a history, whoever tells it.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
+        let value = |sent: &Self| sent.value.map_or(f64::NAN, |value| value.0);
+        let place = (self.timestamp, self.step).cmp(&(other.timestamp, other.step));
+        place.then_with(|| value(self).total_cmp(&value(other)))
+    }
+}
+
 /// The longest key of a metric or parameter, in bytes, as `MLflow` has it.
 const KEY_BYTES_MAX: usize = 250;
 

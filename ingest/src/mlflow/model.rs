@@ -27,7 +27,8 @@ const PENDING: &str = "LOGGED_MODEL_PENDING";
 /// Its files are whole.
 const READY: &str = "LOGGED_MODEL_READY";
 /// The words of a status, by their numbers in protobuf.
-const STATUSES: [&str; 4] = ["LOGGED_MODEL_STATUS_UNSPECIFIED", PENDING, READY, "LOGGED_MODEL_UPLOAD_FAILED"];
+pub(super) const STATUSES: [&str; 4] =
+    ["LOGGED_MODEL_STATUS_UNSPECIFIED", PENDING, READY, "LOGGED_MODEL_UPLOAD_FAILED"];
 /// The tag that lists the versions that a model became.
 pub(super) const VERSIONS_TAG: &str = "mlflow.modelVersions";
 /// What a filter may name.

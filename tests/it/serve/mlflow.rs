@@ -3,6 +3,7 @@
 mod chain;
 mod clients;
 mod crash;
+mod database;
 mod differential;
 mod equal;
 mod import;

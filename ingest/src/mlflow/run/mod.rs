@@ -23,7 +23,7 @@ pub use search::search;
 pub use write::{create, delete, restore, update};
 
 /// The tag that holds the name of a run.
-const NAME_TAG: &str = "mlflow.runName";
+pub(super) const NAME_TAG: &str = "mlflow.runName";
 /// The tag in which clients before 3.0 find the models of a run.
 pub(super) const HISTORY_TAG: &str = "mlflow.log-model.history";
 
@@ -101,6 +101,11 @@ impl Run {
             return Err(Error::invalid(text));
         }
         Ok(self)
+    }
+
+    /// When it began, in milliseconds since 1970.
+    pub(super) fn start(&self) -> i64 {
+        self.start
     }
 
     /// Whether it has ended.

@@ -1,10 +1,61 @@
-//! What another tracking server answers, as far as an import reads it.
+//! Where a history is read from: a tracking server or its database, which tell the same in the same words.
+
+use std::io::Read;
 
 use serde::Deserialize;
 
 use super::super::fact::{DatasetInput, Tag};
 use super::super::metric::Sent;
 use super::super::number::Int;
+
+/// What a source tells; an error says in a sentence why it does not.
+pub(super) type Told<T> = Result<T, String>;
+
+/// A tracking server, or the database of one.
+///
+/// Lists come in any order; an import sorts what is said in them, so that every source of one history says the same.
+pub(super) trait Source {
+    /// Every experiment, also those that are deleted.
+    fn experiments(&mut self) -> Told<Vec<Experiment>>;
+
+    /// Runs of an experiment, also those that are deleted: those that began first, or those after a page.
+    fn runs(&mut self, experiment: &str, after: Option<&str>) -> Told<Page<Run>>;
+
+    /// The ids of the logged models that a run used.
+    fn models_used(&mut self, run: &str) -> Told<Vec<String>>;
+
+    /// Every measurement of a metric of a run.
+    fn history(&mut self, run: &str, key: &str) -> Told<Vec<Sent>>;
+
+    /// The logged models of an experiment.
+    fn models(&mut self, experiment: &str) -> Told<Vec<LoggedModel>>;
+
+    /// The registered models.
+    fn registered(&mut self) -> Told<Vec<Registered>>;
+
+    /// The versions of a registered model.
+    fn versions(&mut self, name: &str) -> Told<Vec<Version>>;
+
+    /// Where the files of a version are; nothing if it does not say.
+    fn storage(&mut self, name: &str, version: u32) -> Told<String>;
+
+    /// What lies in a folder of files, by the key of its address; else what it is that cannot be had here.
+    fn list(&mut self, folder: &str) -> Told<Result<Vec<Listed>, String>>;
+
+    /// The bytes of a file by its key; `None`: it is gone.
+    fn open(&mut self, key: &str) -> Told<Option<Box<dyn Read + '_>>>;
+
+    /// What it holds beside all this, which is not brought in: so many of what.
+    fn beside(&mut self) -> Told<Vec<(u64, &'static str)>>;
+}
+
+/// A part of a list.
+pub(super) struct Page<T> {
+    /// Its members, in order.
+    pub(super) members: Vec<T>,
+    /// What leads to the next one, if there is one.
+    pub(super) next: Option<String>,
+}
 
 /// An experiment.
 #[derive(Deserialize)]
