@@ -2,7 +2,8 @@
 //! `cargo run --release -p lineage-tests --bin mlflow -- [--runs N] [--mib N] [--official PROGRAM] [--dir DIR]`.
 //!
 //! `lineage` must be built beside. Each request is sent over one kept connection, one after the other, to both servers
-//! in turn, so that what disturbs one disturbs the other.
+//! in turn, so that what disturbs one disturbs the other. The runs that are searched are written into the tables of
+//! `MLflow`'s server, as its requests would take half an hour, and imported from there into ours.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, reason = "a harness")]
 
 use std::io::{BufRead as _, BufReader};
@@ -85,18 +86,41 @@ fn post(connection: &mut Connection, path: &str, body: &Value) -> Value {
     answer.is(200).json()
 }
 
-/// Makes a run, and logs to it what a search looks at.
-fn run(connection: &mut Connection, n: usize) -> String {
-    let run = post(connection, "runs/create", &json!({ "experiment_id": "0", "start_time": n }));
-    let run = run["run"]["info"]["run_id"].as_str().unwrap().to_owned();
-    let batch = json!({
-        "run_id": run,
-        "metrics": [{ "key": "loss", "value": (n % 997) as f64 / 997.0, "timestamp": n, "step": 0 }],
-        "params": [{ "key": "lr", "value": format!("0.{}", n % 10) }, { "key": "depth", "value": (n % 7).to_string() }],
-        "tags": [{ "key": "team", "value": if n.is_multiple_of(3) { "a" } else { "b" } }],
-    });
-    post(connection, "runs/log-batch", &batch);
-    run
+/// Makes a run.
+fn run(connection: &mut Connection) -> String {
+    let run = post(connection, "runs/create", &json!({ "experiment_id": "0", "start_time": 0 }));
+    run["run"]["info"]["run_id"].as_str().unwrap().to_owned()
+}
+
+/// Makes so many runs with what a search looks at: in the database of `MLflow`'s server, and from there in our store.
+fn fill(dir: &Path, runs: usize) {
+    let mut database = rusqlite::Connection::open(dir.join("official.db")).unwrap();
+    database.busy_timeout(Duration::from_mins(1)).unwrap();
+    let transaction = database.transaction().unwrap();
+    {
+        let add = |statement: &str| transaction.prepare(statement).unwrap();
+        let mut run = add("INSERT INTO runs (run_uuid, name, source_type, user_id, status, start_time, lifecycle_stage,
+                           artifact_uri, experiment_id) VALUES (?1, ?1, 'UNKNOWN', 'ana', 'FINISHED', ?2, 'active', ?3, 0)");
+        let metric = "(key, value, timestamp, step, is_nan, run_uuid) VALUES ('loss', ?2, ?3, 0, 0, ?1)";
+        let mut metrics = ["metrics", "latest_metrics"].map(|table| add(&format!("INSERT INTO {table} {metric}")));
+        let mut param = add("INSERT INTO params (run_uuid, key, value) VALUES (?1, ?2, ?3)");
+        let mut tag = add("INSERT INTO tags (run_uuid, key, value) VALUES (?1, 'team', ?2)");
+        for n in 0..runs {
+            let (id, at) = (format!("{n:032x}"), n as i64 + 1);
+            run.execute((&id, at, format!("mlflow-artifacts:/0/{id}/artifacts"))).unwrap();
+            for metric in &mut metrics {
+                metric.execute((&id, (n % 997) as f64 / 997.0, at)).unwrap();
+            }
+            param.execute((&id, "lr", format!("0.{}", n % 10))).unwrap();
+            param.execute((&id, "depth", (n % 7).to_string())).unwrap();
+            tag.execute((&id, if n.is_multiple_of(3) { "a" } else { "b" })).unwrap();
+        }
+    }
+    transaction.commit().unwrap();
+    let lineage = std::env::current_exe().unwrap().with_file_name("lineage");
+    let mut import = Command::new(lineage);
+    import.args(["import", "mlflow", "sqlite:///official.db"]).current_dir(dir).stdout(Stdio::null());
+    assert!(import.status().unwrap().success());
 }
 
 /// The times of one kind of request to one server, in order.
@@ -134,6 +158,22 @@ fn measure(what: &str, servers: &[Server; 2], n: usize, send: &dyn Fn(&mut Conne
     };
     println!("{what}\n  lineage  {}\n  MLflow   {}", row(&times[0]), row(&times[1]));
     println!("  {:.1} times the requests a second", times[0].a_second() / times[1].a_second());
+}
+
+/// Searches the runs of both servers, which must find the same.
+fn search(servers: &[Server; 2], runs: usize) {
+    let asked = json!({
+        "experiment_ids": ["0"], "filter": "metrics.loss < 0.5 and params.lr = '0.3'",
+        "order_by": ["metrics.loss ASC"], "max_results": 100,
+    });
+    let found = servers.each_ref().map(|server| {
+        let found = post(&mut Connection::open(server.address).unwrap(), "runs/search", &asked);
+        let runs = found["runs"].as_array().unwrap().clone();
+        runs.into_iter().map(|run| run["info"]["run_id"].clone()).collect::<Vec<_>>()
+    });
+    assert!(!found[0].is_empty() && found[0] == found[1], "the servers find other runs");
+    let what = format!("search_runs over {runs} runs, by a metric, the first 100");
+    measure(&what, servers, REQUESTS / 4, &|connection, _, _| drop(post(connection, "runs/search", &asked)));
 }
 
 /// Sends an artifact of so many MiB to both servers.
@@ -178,29 +218,15 @@ fn main() -> ExitCode {
     measure("create_run", &servers, REQUESTS, &|connection, _, n| {
         post(connection, "runs/create", &json!({ "experiment_id": "0", "start_time": n }));
     });
-    let into = servers.each_ref().map(|server| run(&mut Connection::open(server.address).unwrap(), 0));
+    let into = servers.each_ref().map(|server| run(&mut Connection::open(server.address).unwrap()));
     measure("log_batch of 100 metrics", &servers, REQUESTS, &|connection, side, n| {
         let metrics: Vec<Value> = (0..100)
             .map(|i| json!({ "key": format!("m{i}"), "value": n as f64 / 3.0, "timestamp": n, "step": n }))
             .collect();
         post(connection, "runs/log-batch", &json!({ "run_id": into[side], "metrics": metrics }));
     });
-    for server in &servers {
-        let mut connection = Connection::open(server.address).unwrap();
-        (0..runs).for_each(|n| drop(run(&mut connection, n)));
-    }
-    measure(
-        &format!("search_runs over {runs} runs, by a metric, the first 100"),
-        &servers,
-        REQUESTS / 4,
-        &|c, _, _| {
-            let asked = json!({
-                "experiment_ids": ["0"], "filter": "metrics.loss < 0.5 and params.lr = '0.3'",
-                "order_by": ["metrics.loss ASC"], "max_results": 100,
-            });
-            assert!(post(c, "runs/search", &asked)["runs"].as_array().is_some_and(|found| !found.is_empty()));
-        },
-    );
+    fill(work.path(), runs);
+    search(&servers, runs);
     artifact(&servers, &into, mib);
     ExitCode::SUCCESS
 }
