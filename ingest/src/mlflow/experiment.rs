@@ -214,11 +214,7 @@ pub fn search(body: &Body, ledger: &Ledger) -> Answer {
     let wanted = Stage::view(asked.view_type.as_deref())?;
     let mut found = Vec::new();
     for experiment in ledger.experiments.all.iter().filter(|e| wanted(e.deleted)) {
-        let mut fits = true;
-        for clause in &clauses {
-            fits &= experiment.fits(clause)?;
-        }
-        if fits {
+        if filter::all_fit(&clauses, &|clause| experiment.fits(clause))? {
             found.push(experiment);
         }
     }

@@ -44,6 +44,11 @@ pub(super) struct Clause {
     pub(super) value: Value,
 }
 
+/// Whether every clause fits; each is looked at, so that one that names what is not there is refused.
+pub(super) fn all_fit(clauses: &[Clause], fits: &dyn Fn(&Clause) -> Result<bool, Error>) -> Result<bool, Error> {
+    clauses.iter().try_fold(true, |all, clause| Ok(fits(clause)? && all))
+}
+
 impl Clause {
     /// Whether a text, or its absence, fits.
     pub(super) fn fits_text(&self, text: Option<&str>) -> Result<bool, Error> {
