@@ -97,7 +97,7 @@ struct Writer {
     fold: Option<Fold>,
     /// Takes sealed segments into sled; only in a bulk load, and if no other process holds sled.
     feeder: Option<Feeder>,
-    /// Whether this is a bulk load, which leaves sealing to the background.
+    /// Whether this is a bulk load, which writes ahead and leaves joining the index to the background.
     bulk: bool,
     /// Signs checkpoints while this process goes on writing.
     attestor: Option<Attestor>,
@@ -301,9 +301,8 @@ impl Store {
             folder::clear(&self.layout.part("graph"))?;
             return Err(error);
         }
-        if writer.bulk {
-            journal.leave_sealing();
-        }
+        // Nobody who appends waits for it; `close` does.
+        journal.leave_sealing();
         journal.commit()?;
         if let Some(feeder) = &writer.feeder {
             feeder.wake();
@@ -520,6 +519,7 @@ impl Store {
                 self.finish_bulk(fold, &mut journal)?;
             }
         }
+        self.journal.join();
         let events = match writer.feeder.take().and_then(Feeder::finish) {
             Some(events) => Some(events),
             None => EventStore::open(&self.layout.part("sled"))?,

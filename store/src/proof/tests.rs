@@ -203,6 +203,7 @@ fn hashes_of_sealing_and_of_the_journal_give_one_tree() {
             prepare(Event::parse(line.as_bytes(), "ana").unwrap(), line.as_bytes(), &[], &keys).unwrap()
         });
         store.append(events.collect(), Time(1_800_000_000_000_000_000)).unwrap();
+        store.journal().join();
         at += count;
         // Signed in the midst of what is hashed, too.
         if at != 700 {
